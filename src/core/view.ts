@@ -1,0 +1,100 @@
+import type { AlertClass, Labels, Level } from './alert.ts'
+
+/** One line of an incident's story, oldest first by `seq`. */
+export type StoryEvent = {
+  /** rises within an incident, never reused */
+  seq: number
+  /** milliseconds since the epoch */
+  at: number
+  /** machine name of what happened, e.g. `opened`, `worsened`, `recurred`, `acknowledged`, `resolved` */
+  kind: string
+  /** who did it; null when Claw or an alert did */
+  actor: string | null
+  /** plain text, already short; may quote labels, so escape it */
+  text: string
+  /** whether people should be notified of it, or only find it in the story */
+  push: boolean
+}
+
+/** One page that somebody must get. All pages of an incident resolve together. */
+export type Page = {
+  /** '' for the incident's own page, '1', '2' … for worsenings while acknowledged */
+  key: string
+  /** rises when the same key must be triggered afresh after a resolve */
+  generation: number
+  /** rises when the page's text should be sent again although nobody is woken by it */
+  revision: number
+  state: 'triggered' | 'acknowledged' | 'resolved'
+  /** why this page exists, one short sentence */
+  reason: string
+}
+
+export type AlertView = {
+  fingerprint: string
+  name: string
+  state: 'firing' | 'resolved'
+  level: Level
+  region: string
+  labels: Labels
+  annotations: Labels
+  startsAt: number
+  endsAt: number | null
+  timesSeen: number
+  generatorURL: string
+}
+
+/** Everything a message can say about an incident. Pure data: rendering it needs nothing else. */
+export type IncidentView = {
+  /** decimal, typeable in chat */
+  id: string
+  /** rises with every change that people can see */
+  version: number
+  state: 'open' | 'acknowledged' | 'resolved'
+  level: Level
+  levelReason: string
+  /** what and where and how bad, without level and service, e.g. `Bucket empty in A and B` */
+  what: string
+  /** the whole lock-screen line, at most 120 characters: `P1 · Bucket empty in A and B · 4 % left, falling · rating-api` */
+  headline: string
+  /** the values of `correlate_by`, or of the alert name where all of them are missing */
+  key: Labels
+  classes: AlertClass[]
+  /** names of the alerts, most frequent first, bounded */
+  alertNames: string[]
+  /** regions now firing, sorted; `allRegions` also those that fired before */
+  regions: string[]
+  allRegions: string[]
+  openedAt: number
+  updatedAt: number
+  acknowledgedAt: number | null
+  acknowledgedBy: string | null
+  resolvedAt: number | null
+  resolvedBy: string | null
+  /** how often it came back after a resolve */
+  recurrences: number
+  flapping: boolean
+  /** everything was reported resolved, but the region gives no sign of life */
+  signalLost: boolean
+  counts: { firing: number; resolved: number; total: number; suppressed: number }
+  /** the most important alerts first, at most 10 */
+  alerts: AlertView[]
+  bucket: {
+    /** 0..1, null when nobody knows */
+    ratio: number | null
+    trend: 'falling' | 'rising' | 'steady' | null
+    source: 'edge' | 'prometheus' | 'annotation' | 'unknown'
+  }
+  /** strict http(s) URLs or null */
+  graphUrl: string | null
+  runbookUrl: string | null
+  incidentUrl: string | null
+  alertmanagerUrl: string | null
+  onCall: string[]
+  /** what the reader should do next, one sentence */
+  nextStep: string
+  pages: Page[]
+  /** the newest 50 story events, oldest first */
+  story: StoryEvent[]
+  /** a self-test: every message says so */
+  synthetic: boolean
+}

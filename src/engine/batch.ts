@@ -1,0 +1,499 @@
+import type { Alert, Labels } from '../core/alert.ts'
+import type { Json } from '../core/delivery.ts'
+import { correlationKey, type Draft, draftOf, newIncident, type Occurrence } from '../core/incident.ts'
+import { type Reception, receive } from '../core/occurrence.ts'
+import { inMaintenance, type Policy } from '../core/policy.ts'
+import { inhibitSourceKeys, inhibitTargetKeys } from '../core/routing.ts'
+import { classOf, levelOf } from '../core/severity.ts'
+import type { OccurrencePayload, OccurrenceRow, Touch, Tx } from '../core/store.ts'
+import { endAlert, type Joining, joinAlert, releaseAlert, settle, type TransitionRules } from '../core/transitions.ts'
+import { routeInto, storeDrafts } from './changes.ts'
+
+export type ReceivedAlert = Alert & { extra?: Json }
+
+/** One webhook, validated. */
+export type Received = { alerts: readonly ReceivedAlert[]; synthetic?: boolean }
+
+export type BatchContext = { policy: Policy; now: number; believes: boolean }
+
+export type BatchResult = {
+  decisions: Map<Reception['decision'] | 'heartbeat', number>
+  changed: boolean
+  opened: { id: number; level: string; key: string }[]
+}
+
+/** How an occurrence must be written: each once per transaction, however many receptions it had. */
+type Work = {
+  occurrence: Occurrence
+  payload: OccurrencePayload | null
+  write: 'insert' | 'touch' | 'update' | 'state' | 'none'
+}
+
+export function transitionRules(policy: Policy, believes: boolean): TransitionRules {
+  return {
+    raiseAtRegions: policy.raiseAtRegions,
+    flapping: policy.flapping,
+    recheckAfterResolve: policy.recheckAfterResolve,
+    believes,
+  }
+}
+
+const regionOf = (labels: Labels): string => (Object.hasOwn(labels, 'region') ? (labels.region ?? '') : '')
+const nameOf = (labels: Labels): string => (Object.hasOwn(labels, 'alertname') && labels.alertname) || 'unnamed alert'
+
+/** Judges one alert by the policy: level, class, region, and whether it is kept quiet. */
+export function judge(
+  labels: Labels,
+  policy: Policy,
+  now: number,
+  inhibited: (keys: string[]) => boolean,
+): Omit<Joining, 'known'> {
+  const { level, reason } = levelOf(policy.severities, labels)
+  let suppressed: string | null = null
+  if (policy.inhibitRules.length > 0 && inhibited(inhibitTargetKeys(policy.inhibitRules, labels))) {
+    suppressed = 'inhibited by another alert'
+  } else if (policy.maintenance.length > 0) {
+    const window = inMaintenance(policy, labels, now)
+    if (window !== null) suppressed = `maintenance: ${window}`
+  }
+  return {
+    name: nameOf(labels),
+    region: regionOf(labels),
+    level,
+    levelReason: reason,
+    alertClass: classOf(policy.classes, labels),
+    suppressed,
+  }
+}
+
+/** The incidents that a transaction touches, each loaded once. */
+class Drafts {
+  readonly byId = new Map<number, Draft>()
+  readonly #latest = new Map<string, Draft | null>()
+  readonly #tx: Tx
+  #nextId: number | null = null
+
+  constructor(tx: Tx) {
+    this.#tx = tx
+  }
+
+  async preload(keys: readonly string[], ids: readonly number[]): Promise<void> {
+    if (keys.length > 0) {
+      for (const key of keys) this.#latest.set(key, null)
+      for (const incident of await this.#tx.latestIncidents(keys)) {
+        const draft = draftOf(incident)
+        this.byId.set(incident.id, draft)
+        this.#latest.set(incident.key, draft)
+      }
+    }
+    const missing = ids.filter((id) => !this.byId.has(id))
+    if (missing.length > 0) {
+      for (const incident of await this.#tx.incidents(missing)) this.byId.set(incident.id, draftOf(incident))
+    }
+  }
+
+  async latest(key: string): Promise<Draft | null> {
+    let draft = this.#latest.get(key)
+    if (draft === undefined) {
+      const [incident] = await this.#tx.latestIncidents([key])
+      draft = incident ? (this.byId.get(incident.id) ?? draftOf(incident)) : null
+      if (draft) this.byId.set(draft.incident.id, draft)
+      this.#latest.set(key, draft)
+    }
+    return draft
+  }
+
+  async get(id: number): Promise<Draft | null> {
+    if (!this.byId.has(id)) await this.preload([], [id])
+    return this.byId.get(id) ?? null
+  }
+
+  async create(key: string, keyLabels: Labels, now: number): Promise<Draft> {
+    const id = this.#nextId ?? (await this.#tx.nextIncidentId())
+    this.#nextId = id + 1
+    const draft = draftOf(newIncident(id, key, keyLabels, now), true)
+    this.byId.set(id, draft)
+    this.#latest.set(key, draft)
+    return draft
+  }
+}
+
+/**
+ * Decides and stores a batch of webhooks in one transaction. Deterministic: the same state, webhooks and time give the same
+ * rows. A storm costs a few statements per batch, not per alert.
+ */
+export async function storeBatch(tx: Tx, webhooks: readonly Received[], context: BatchContext): Promise<BatchResult> {
+  const { policy, now } = context
+  const batch = new Batch(tx, context)
+  const all = webhooks.flatMap((webhook) => webhook.alerts)
+  const heartbeats = new Set<string>()
+  const ordinary = all.filter((alert) => {
+    if (nameOf(alert.labels) !== policy.heartbeat.alertname) return true
+    if (alert.status === 'firing') heartbeats.add(heartbeatSource(alert.labels))
+    batch.count('heartbeat')
+    return false
+  })
+  for (const source of heartbeats) await tx.beat(source, now)
+  await batch.load(ordinary)
+  for (const webhook of webhooks) {
+    for (const alert of webhook.alerts) {
+      if (nameOf(alert.labels) !== policy.heartbeat.alertname) await batch.take(alert, webhook.synthetic === true)
+    }
+    batch.settle()
+  }
+  return batch.store()
+}
+
+/** One heartbeat per Prometheus: what its Watchdog alert says of itself besides name and severity. */
+export function heartbeatSource(labels: Labels): string {
+  return Object.keys(labels)
+    .filter((name) => name !== 'alertname' && name !== 'severity')
+    .sort()
+    .map((name) => `${name}=${JSON.stringify(labels[name])}`)
+    .join(',')
+}
+
+export class Batch {
+  readonly #tx: Tx
+  readonly #context: BatchContext
+  readonly #rules: TransitionRules
+  readonly #works: Work[] = []
+  readonly #known = new Map<string, Work>()
+  readonly #touched = new Set<Draft>()
+  readonly #joined = new Map<number, Labels[]>()
+  readonly #inhibitors = new Map<string, Set<string>>()
+  readonly #newInhibitors: { key: string; fingerprint: string }[] = []
+  readonly #ended: string[] = []
+  readonly #opened: Draft[] = []
+  readonly drafts: Drafts
+  readonly decisions: BatchResult['decisions'] = new Map()
+
+  constructor(tx: Tx, context: BatchContext) {
+    this.#tx = tx
+    this.#context = context
+    this.#rules = transitionRules(context.policy, context.believes)
+    this.drafts = new Drafts(tx)
+  }
+
+  count(decision: Reception['decision'] | 'heartbeat'): void {
+    this.decisions.set(decision, (this.decisions.get(decision) ?? 0) + 1)
+  }
+
+  /** Reads what the batch will need in as few queries as possible; what it did not foresee is read on demand. */
+  async load(alerts: readonly ReceivedAlert[]): Promise<void> {
+    const { policy } = this.#context
+    const fingerprints = [...new Set(alerts.map((alert) => alert.fingerprint))]
+    for (const occurrence of await this.#tx.occurrences(fingerprints)) this.adopt(occurrence)
+    const keys = new Set<string>()
+    const ids = new Set<number>()
+    for (const alert of alerts) {
+      const known = this.#known.get(alert.fingerprint)?.occurrence
+      if (known?.state === 'firing') {
+        if (alert.status === 'resolved') ids.add(known.incidentId)
+      } else {
+        keys.add(correlationKey(alert.labels, policy.correlateBy).key)
+      }
+    }
+    await this.drafts.preload([...keys], [...ids])
+    if (policy.inhibitRules.length > 0) await this.#loadInhibitors(alerts)
+  }
+
+  adopt(occurrence: Occurrence): Work {
+    const work: Work = { occurrence, payload: null, write: 'none' }
+    this.#works.push(work)
+    this.#known.set(occurrence.fingerprint, work)
+    return work
+  }
+
+  async #loadInhibitors(alerts: readonly ReceivedAlert[]): Promise<void> {
+    const rules = this.#context.policy.inhibitRules
+    const targets = new Set<string>()
+    for (const alert of alerts) {
+      if (alert.status !== 'firing') continue
+      for (const key of inhibitTargetKeys(rules, alert.labels)) targets.add(key)
+      // A source counts for the whole batch, so that the order inside a webhook does not matter.
+      for (const key of inhibitSourceKeys(rules, alert.labels)) this.#addInhibitor(key, alert.fingerprint)
+    }
+    for (const { key, fingerprint } of await this.#tx.inhibitors([...targets])) this.#addInhibitor(key, fingerprint)
+  }
+
+  #addInhibitor(key: string, fingerprint: string): void {
+    const set = this.#inhibitors.get(key) ?? new Set()
+    this.#inhibitors.set(key, set.add(fingerprint))
+  }
+
+  #inhibited(fingerprint: string, keys: string[]): boolean {
+    return keys.some((key) => {
+      const sources = this.#inhibitors.get(key)
+      return sources !== undefined && (sources.size > 1 || !sources.has(fingerprint))
+    })
+  }
+
+  /** One reception of one alert. */
+  async take(alert: ReceivedAlert, synthetic: boolean): Promise<void> {
+    const { now, policy } = this.#context
+    const work = this.#known.get(alert.fingerprint)
+    const reception = receive(alert, work?.occurrence, now, policy.doubtFor)
+    this.count(reception.decision)
+    const known = work?.occurrence
+    if (known) known.lastSeen = now
+    switch (reception.decision) {
+      case 'new':
+      case 'again':
+        return this.#join(alert, work, synthetic)
+      case 'resolve_unknown':
+        return this.#remember(alert)
+    }
+    if (!work || !known) return
+    switch (reception.decision) {
+      case 'repeated':
+        known.timesSeen += 1
+        known.startsAt = Math.max(known.startsAt, alert.startsAt)
+        return touch(work, alert)
+      case 'doubted':
+        known.doubtUntil = reception.doubtUntil
+        known.timesSeen += 1
+        return mark(work, 'state')
+      case 'still_doubted':
+      case 'late':
+        known.timesSeen += 1
+        return mark(work, 'state')
+      case 'resolved':
+        return this.#end(work, alert.endsAt ?? now)
+      case 'resolve_repeated':
+        known.doubtUntil = null
+        if (alert.startsAt > known.startsAt) {
+          known.startsAt = alert.startsAt
+          known.endsAt = alert.endsAt
+        }
+        return mark(work, 'state')
+      case 'resolve_late':
+        return mark(work, 'state')
+    }
+  }
+
+  async #join(alert: ReceivedAlert, before: Work | undefined, synthetic: boolean): Promise<void> {
+    const { now, policy } = this.#context
+    const { key, keyLabels } = correlationKey(alert.labels, policy.correlateBy)
+    const judged = judge(alert.labels, policy, now, (keys) => this.#inhibited(alert.fingerprint, keys))
+    const latest = await this.drafts.latest(key)
+    const same = latest !== null && before?.occurrence.incidentId === latest.incident.id
+    const draft =
+      latest !== null && mayJoin(latest, same, policy, now) ? latest : await this.drafts.create(key, keyLabels, now)
+    if (draft.isNew && !this.#opened.includes(draft)) this.#opened.push(draft)
+    const reused = before && before.occurrence.incidentId === draft.incident.id ? before : undefined
+    const occurrence: Occurrence = {
+      fingerprint: alert.fingerprint,
+      incidentId: draft.incident.id,
+      name: judged.name,
+      region: judged.region,
+      level: judged.level,
+      state: 'firing',
+      startsAt: alert.startsAt,
+      endsAt: null,
+      firstSeen: reused?.occurrence.firstSeen ?? now,
+      lastSeen: now,
+      timesSeen: (reused?.occurrence.timesSeen ?? 0) + 1,
+      suppressed: judged.suppressed,
+      doubtUntil: null,
+    }
+    const payload = payloadOf(alert)
+    if (reused) {
+      reused.occurrence = occurrence
+      reused.payload = payload
+      mark(reused, 'update')
+    } else {
+      const work: Work = { occurrence, payload, write: 'insert' }
+      this.#works.push(work)
+      this.#known.set(alert.fingerprint, work)
+    }
+    if (policy.inhibitRules.length > 0) {
+      for (const inhibitor of inhibitSourceKeys(policy.inhibitRules, alert.labels)) {
+        this.#newInhibitors.push({ key: inhibitor, fingerprint: alert.fingerprint })
+      }
+    }
+    this.#enter(draft, { ...judged, known: reused !== undefined }, alert, synthetic)
+  }
+
+  #enter(draft: Draft, joining: Joining, alert: ReceivedAlert, synthetic: boolean): void {
+    const { now, policy } = this.#context
+    if (synthetic) draft.incident.synthetic = true
+    joinAlert(draft, joining, this.#rules, now)
+    this.#touched.add(draft)
+    if (joining.suppressed === null)
+      this.#countIn(draft, alert.labels, alert.annotations, alert.externalURL, policy, now)
+  }
+
+  #countIn(draft: Draft, labels: Labels, annotations: Labels, externalURL: string, policy: Policy, now: number): void {
+    routeInto(draft, labels, policy, now)
+    const joined = this.#joined.get(draft.incident.id)
+    if (joined) joined.push(labels)
+    else this.#joined.set(draft.incident.id, [labels])
+    if (externalURL !== '') draft.incident.externalURL = externalURL
+    const ratio = annotatedRatio(annotations, policy.annotations.bucketRatio)
+    if (ratio !== null) {
+      const { bucket } = draft.incident
+      draft.incident.bucket = { ratio, source: 'annotation', at: now, previous: bucket.ratio }
+    }
+  }
+
+  async #end(work: Work, endsAt: number): Promise<void> {
+    const { occurrence } = work
+    occurrence.state = 'resolved'
+    occurrence.endsAt = endsAt
+    occurrence.doubtUntil = null
+    mark(work, 'state')
+    this.#ended.push(occurrence.fingerprint)
+    const draft = await this.drafts.get(occurrence.incidentId)
+    if (!draft) return
+    endAlert(draft, occurrence)
+    this.#touched.add(draft)
+  }
+
+  /** A resolve of something never seen firing: remembered, so that its late firing is doubted. */
+  async #remember(alert: ReceivedAlert): Promise<void> {
+    const { now, policy } = this.#context
+    const { level } = levelOf(policy.severities, alert.labels)
+    const occurrence: Occurrence = {
+      fingerprint: alert.fingerprint,
+      incidentId: 0,
+      name: nameOf(alert.labels),
+      region: regionOf(alert.labels),
+      level,
+      state: 'resolved',
+      startsAt: alert.startsAt,
+      endsAt: alert.endsAt ?? now,
+      firstSeen: now,
+      lastSeen: now,
+      timesSeen: 0,
+      suppressed: null,
+      doubtUntil: null,
+    }
+    const work: Work = { occurrence, payload: payloadOf(alert), write: 'insert' }
+    this.#works.push(work)
+    this.#known.set(alert.fingerprint, work)
+  }
+
+  /** A doubted firing has persisted (or Alertmanager confirmed it): it is a recurrence after all. */
+  async believe(row: OccurrenceRow, externalURL: string): Promise<void> {
+    const work = this.adopt({ ...row, doubtUntil: null })
+    mark(work, 'state')
+    const { labels, annotations, generatorURL } = row.payload
+    const alert: Alert = {
+      fingerprint: row.fingerprint,
+      status: 'firing',
+      labels,
+      annotations,
+      startsAt: row.startsAt,
+      endsAt: null,
+      generatorURL,
+      externalURL,
+    }
+    await this.#join(alert, work, false)
+  }
+
+  /** A doubted firing is not believed. */
+  drop(row: OccurrenceRow): void {
+    mark(this.adopt({ ...row, doubtUntil: null }), 'state')
+  }
+
+  /** A suppressed alert is judged again; when nothing suppresses it any more it counts. */
+  async release(row: OccurrenceRow): Promise<void> {
+    const { now, policy } = this.#context
+    const { labels, annotations } = row.payload
+    const judged = judge(labels, policy, now, (keys) => this.#inhibited(row.fingerprint, keys))
+    if (judged.suppressed === row.suppressed) return
+    const work = this.adopt({ ...row, suppressed: judged.suppressed })
+    mark(work, 'state')
+    if (judged.suppressed !== null) return
+    const draft = await this.drafts.get(row.incidentId)
+    if (!draft) return
+    releaseAlert(draft, { ...judged, known: true }, this.#rules, now)
+    this.#touched.add(draft)
+    this.#countIn(draft, labels, annotations, '', policy, now)
+  }
+
+  async loadInhibitorsOf(rows: readonly OccurrenceRow[]): Promise<void> {
+    const rules = this.#context.policy.inhibitRules
+    if (rules.length === 0) return
+    const keys = new Set(rows.flatMap((row) => inhibitTargetKeys(rules, row.payload.labels)))
+    for (const { key, fingerprint } of await this.#tx.inhibitors([...keys])) this.#addInhibitor(key, fingerprint)
+  }
+
+  /** End of one webhook: its changes are told together. */
+  settle(): void {
+    for (const draft of this.#touched) settle(draft, this.#rules, this.#context.now)
+  }
+
+  async store(): Promise<BatchResult> {
+    const { policy, now } = this.#context
+    const inserts: OccurrenceRow[] = []
+    const touches: Touch[] = []
+    const updates: OccurrenceRow[] = []
+    const states: Occurrence[] = []
+    for (const { occurrence, payload, write } of this.#works) {
+      if (write === 'none') continue
+      if (write === 'state' || payload === null) states.push(occurrence)
+      else if (write === 'insert') inserts.push({ ...occurrence, payload })
+      else if (write === 'touch') touches.push({ ...occurrence, payload })
+      else updates.push({ ...occurrence, payload })
+    }
+    const tx = this.#tx
+    await tx.insertOccurrences(inserts)
+    await tx.touchOccurrences(touches)
+    await tx.updateOccurrences(updates)
+    await tx.updateOccurrenceStates(states)
+    if (this.#ended.length > 0 && policy.inhibitRules.length > 0) await tx.removeInhibitors(this.#ended)
+    if (this.#newInhibitors.length > 0) await tx.addInhibitors(this.#newInhibitors)
+    await storeDrafts(tx, [...this.#touched], policy, now, (id) => this.#joined.get(id) ?? [])
+    return {
+      decisions: this.decisions,
+      changed: this.#touched.size > 0,
+      opened: this.#opened.map(({ incident }) => ({ id: incident.id, level: incident.level, key: incident.key })),
+    }
+  }
+}
+
+/** Contract.md, section 8: open incidents always; resolved ones within the window for the same, or for another alert. */
+function mayJoin(draft: Draft, same: boolean, policy: Policy, now: number): boolean {
+  const { incident } = draft
+  if (incident.state !== 'resolved' || incident.resolvedAt === null) return true
+  return now - incident.resolvedAt <= (same ? policy.reopenWithin : policy.correlationWindow)
+}
+
+/** 'update' and 'insert' write everything, so a weaker mark never replaces them. */
+function mark(work: Work, write: 'touch' | 'update' | 'state'): void {
+  if (work.write === 'insert') return
+  if (write === 'state') work.write = work.write === 'none' ? 'state' : work.payload ? 'update' : 'state'
+  else if (write === 'update') work.write = 'update'
+  else if (work.write === 'none') work.write = 'touch'
+  else if (work.write === 'state') work.write = 'update'
+}
+
+function touch(work: Work, alert: ReceivedAlert): void {
+  work.payload = payloadOf(alert)
+  mark(work, 'touch')
+}
+
+function payloadOf(alert: ReceivedAlert): OccurrencePayload {
+  const payload: OccurrencePayload = {
+    labels: alert.labels,
+    annotations: alert.annotations,
+    generatorURL: alert.generatorURL,
+  }
+  if (alert.extra !== undefined) payload.extra = alert.extra
+  return payload
+}
+
+/** A ratio from the first annotation that holds one: `0.04`, `4 %` or `4%`; null when none does. */
+export function annotatedRatio(annotations: Labels, names: readonly string[]): number | null {
+  for (const name of names) {
+    const text = Object.hasOwn(annotations, name) ? annotations[name] : undefined
+    const match =
+      text === undefined || text.length > 40 ? null : /^\s*(\d+(?:\.\d+)?(?:e-?\d+)?)\s*(%?)\s*$/i.exec(text)
+    if (!match) continue
+    const ratio = Number(match[1]) / (match[2] === '%' ? 100 : 1)
+    if (ratio >= 0 && ratio <= 1) return ratio
+  }
+  return null
+}

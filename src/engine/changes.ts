@@ -1,0 +1,110 @@
+import type { Labels } from '../core/alert.ts'
+import { SECOND } from '../core/clock.ts'
+import type { DestinationSpec } from '../core/delivery.ts'
+import { type Draft, seal } from '../core/incident.ts'
+import { muted, type Policy, routingLabels } from '../core/policy.ts'
+import { routeAlert } from '../core/routing.ts'
+import type { NewDelivery, Tx } from '../core/store.ts'
+
+/** Silent edits wait this long, so that a burst of changes becomes one edit. */
+const EDIT_DELAY = SECOND
+
+/** Most alerts of one incident that are routed again when its level rises. */
+const REROUTE_LIMIT = 1000
+
+/**
+ * The receivers that an alert reaches at the incident's level join the incident; they never leave (contract.md, section 8).
+ * A muted one is remembered and joins when its interval is over.
+ */
+export function routeInto(draft: Draft, labels: Labels, policy: Policy, now: number): void {
+  const { incident } = draft
+  for (const hit of routeAlert(policy.route, routingLabels(labels, incident.level))) {
+    if (incident.receivers.some((receiver) => receiver.name === hit.receiver)) continue
+    if (muted(policy, hit, now) === null) {
+      incident.receivers.push({ name: hit.receiver, why: hit.why })
+    } else if (!incident.muted.some((known) => known.name === hit.receiver && known.why === hit.why)) {
+      incident.muted.push({
+        name: hit.receiver,
+        why: hit.why,
+        mute: hit.muteTimeIntervals,
+        active: hit.activeTimeIntervals,
+      })
+    }
+  }
+}
+
+/** The destinations of a receiver. Where it has PagerDuty, that does the waking: chat stays silent unless told otherwise. */
+export function destinationsOf(policy: Policy, name: string): DestinationSpec[] {
+  const receiver = policy.receivers.get(name)
+  if (!receiver) return []
+  const pages = receiver.destinations.some((destination) => destination.kind === 'pagerduty')
+  return receiver.destinations.map((destination) =>
+    typeof destination.settings.notify === 'boolean'
+      ? destination
+      : { ...destination, settings: { ...destination.settings, notify: !pages } },
+  )
+}
+
+/**
+ * Stores drafts: the incident, its story, deliveries for receivers that are new to it, and a nudge for those that it has.
+ * @param joined labels of alerts that joined in this transaction, for drafts whose level rose
+ * @returns the lanes that have something to do
+ */
+export async function storeDrafts(
+  tx: Tx,
+  drafts: readonly Draft[],
+  policy: Policy,
+  now: number,
+  joined: (incidentId: number) => readonly Labels[] = () => [],
+): Promise<void> {
+  const changed: Draft[] = []
+  for (const draft of drafts) {
+    if (draft.reroute) {
+      for (const labels of joined(draft.incident.id)) routeInto(draft, labels, policy, now)
+      if (!draft.isNew) {
+        for (const row of await tx.firingRows(draft.incident.id, REROUTE_LIMIT)) {
+          routeInto(draft, row.payload.labels, policy, now)
+        }
+      }
+    }
+    seal(draft, now)
+    changed.push(draft)
+  }
+  if (changed.length === 0) return
+  await tx.saveIncidents(changed.map((draft) => draft.incident))
+  const visible = changed.filter((draft) => draft.visible)
+  await tx.addStory(
+    visible.flatMap((draft) => draft.story.map((event) => ({ ...event, incidentId: draft.incident.id }))),
+  )
+  await tx.wakeDeliveries(
+    visible
+      .filter((draft) => !draft.isNew)
+      .map((draft) => ({
+        incidentId: draft.incident.id,
+        wanted: draft.incident.version,
+        priority: draft.push ? 0 : 1,
+        dueAt: draft.push ? now : now + EDIT_DELAY,
+        changedAt: now,
+      })),
+  )
+  await tx.addDeliveries(visible.flatMap((draft) => newDeliveries(draft, policy, now)))
+}
+
+/** Destinations that the incident has already are left alone by the store. */
+function newDeliveries(draft: Draft, policy: Policy, now: number): NewDelivery[] {
+  const { incident } = draft
+  // A reload must not reroute what is open, so only receivers that joined in this draft are looked up.
+  const joined = incident.receivers.slice(draft.receiversBefore)
+  return joined.flatMap((receiver) =>
+    destinationsOf(policy, receiver.name).map((destination) => ({
+      incidentId: incident.id,
+      lane: destination.lane,
+      kind: destination.kind,
+      target: destination.target,
+      receiver: receiver.name,
+      settings: destination.settings,
+      wanted: incident.version,
+      createdAt: now,
+    })),
+  )
+}

@@ -1,0 +1,121 @@
+import type { Clock } from '../core/clock.ts'
+import { ClawError } from '../core/errors.ts'
+import type { Policy } from '../core/policy.ts'
+import type { Store } from '../core/store.ts'
+import { type BatchResult, type Received, storeBatch } from './batch.ts'
+
+export type IngestDeps = {
+  store: Store
+  policy: () => Policy
+  clock: Clock
+  /** a source can tell whether a region answers */
+  believes: () => boolean
+  /** called after a commit that changed an incident */
+  onStored: (result: BatchResult) => void
+  onBatch?: (webhooks: number, alerts: number) => void
+}
+
+/** Alerts in one transaction: enough to share a commit, few enough to keep the event loop free. */
+const BATCH_ALERTS = 2000
+/** Alerts that may wait for a commit; beyond that Claw is overloaded and says 503. */
+const MAX_WAITING = 200_000
+
+export type Ingest = {
+  /**
+   * Stores one webhook. Resolves once it is on disk; concurrent webhooks share a commit.
+   * @throws ClawError('unavailable') when it cannot be stored; then nothing of it is
+   */
+  accept(webhook: Received): Promise<void>
+  /** resolves when nothing waits any more */
+  idle(): Promise<void>
+  waiting(): number
+}
+
+type Waiting = { webhook: Received; resolve: () => void; reject: (error: unknown) => void }
+
+export function createIngest(deps: IngestDeps): Ingest {
+  let queue: Waiting[] = []
+  let waitingAlerts = 0
+  let running: Promise<void> | null = null
+
+  function take(): Waiting[] {
+    let alerts = 0
+    let n = 0
+    while (n < queue.length && (n === 0 || alerts + (queue[n]?.webhook.alerts.length ?? 0) <= BATCH_ALERTS)) {
+      alerts += queue[n]?.webhook.alerts.length ?? 0
+      n += 1
+    }
+    const batch = n === queue.length ? queue : queue.slice(0, n)
+    queue = n === queue.length ? [] : queue.slice(n)
+    return batch
+  }
+
+  async function store(batch: Waiting[]): Promise<void> {
+    const now = deps.clock()
+    const webhooks = batch.map((waiting) => waiting.webhook)
+    const result = await deps.store.write((tx) =>
+      storeBatch(tx, webhooks, { policy: deps.policy(), now, believes: deps.believes() }),
+    )
+    for (const waiting of batch) waiting.resolve()
+    deps.onStored(result)
+  }
+
+  async function run(): Promise<void> {
+    while (queue.length > 0) {
+      // Lets every request that has arrived by now be parsed, so that they share the commit.
+      await new Promise<void>((resolve) => setImmediate(resolve))
+      const batch = take()
+      const alerts = batch.reduce((sum, { webhook }) => sum + webhook.alerts.length, 0)
+      deps.onBatch?.(batch.length, alerts)
+      try {
+        await store(batch)
+      } catch (error) {
+        await storeApart(batch, error)
+      } finally {
+        waitingAlerts -= alerts
+      }
+    }
+    running = null
+  }
+
+  /**
+   * A batch failed. When it is the database, all of it is refused. When one webhook is to blame (a fault of ours), the
+   * others must not suffer for it.
+   */
+  async function storeApart(batch: Waiting[], error: unknown): Promise<void> {
+    const blame = error instanceof ClawError && error.cause instanceof TypeError
+    if (!blame || batch.length === 1) {
+      for (const waiting of batch) waiting.reject(error)
+      return
+    }
+    for (const waiting of batch) {
+      try {
+        await store([waiting])
+      } catch (own) {
+        waiting.reject(own)
+      }
+    }
+  }
+
+  return {
+    accept(webhook) {
+      if (waitingAlerts + webhook.alerts.length > MAX_WAITING) {
+        return Promise.reject(
+          new ClawError(
+            'unavailable',
+            'More alerts are waiting to be stored than Claw can hold. Send it again shortly.',
+          ),
+        )
+      }
+      waitingAlerts += webhook.alerts.length
+      return new Promise((resolve, reject) => {
+        queue.push({ webhook, resolve, reject })
+        running ??= run()
+      })
+    },
+    async idle() {
+      while (running) await running
+    },
+    waiting: () => waitingAlerts,
+  }
+}

@@ -1,0 +1,47 @@
+import type { Clock } from '../core/clock.ts'
+import type { Incident } from '../core/incident.ts'
+import { buildView } from '../core/incidentview.ts'
+import type { Policy } from '../core/policy.ts'
+import type { Store } from '../core/store.ts'
+import type { IncidentView } from '../core/view.ts'
+import type { Signals } from './signals.ts'
+
+export type ViewDeps = {
+  store: Store
+  policy: () => Policy
+  signals: Signals
+  clock: Clock
+  /** base of links to incidents; null when Claw has no public address */
+  publicUrl: () => string | null
+}
+
+/** Alerts in a message, and story lines that a message may quote. */
+const VIEW_ALERTS = 10
+const VIEW_STORY = 50
+
+export type Views = {
+  /** Loads what is stored of an incident and makes it presentable; null when it is gone. */
+  load(id: number): Promise<IncidentView | null>
+  of(incident: Incident): Promise<IncidentView>
+}
+
+/** Builds views; asks the edge or Prometheus for the bucket level, briefly, and falls back to what alerts said. */
+export function createViews(deps: ViewDeps): Views {
+  async function of(incident: Incident): Promise<IncidentView> {
+    const regions = Object.keys(incident.regions)
+    const asked = incident.state === 'resolved' ? incident.allRegions : regions
+    const [alerts, story, level] = await Promise.all([
+      deps.store.alertsOf(incident.id, VIEW_ALERTS),
+      deps.store.story(incident.id, VIEW_STORY),
+      deps.signals.bucket(asked.length > 0 ? asked : incident.allRegions),
+    ])
+    return buildView({ incident, alerts, story, level, policy: deps.policy(), publicUrl: deps.publicUrl() })
+  }
+  return {
+    of,
+    async load(id) {
+      const [incident] = await deps.store.incidents([id])
+      return incident ? of(incident) : null
+    },
+  }
+}

@@ -1,0 +1,121 @@
+import { mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { ClawError, messageOf } from '../core/errors.ts'
+import type { Driver, Row, Sql, Value } from './sql.ts'
+
+const MAX_STATEMENTS = 400
+
+/**
+ * SQLite through `node:sqlite`: WAL, synchronous FULL (a commit is on disk when it returns). One connection; transactions
+ * run one after the other. A lock held in a file beside the database keeps a second process out: two would send twice.
+ *
+ * @param path file name, or ':memory:'
+ * @throws ClawError('unavailable') when the file cannot be opened, is corrupt, or is in use by another Claw
+ */
+export function openSqlite(path: string): Driver {
+  let db: DatabaseSync
+  let lock: DatabaseSync | null = null
+  try {
+    if (path !== ':memory:') {
+      mkdirSync(dirname(path), { recursive: true })
+      lock = takeLock(`${path}.lock`)
+    }
+    // `timeout` would block the event loop; nobody else writes, so there is nothing to wait for.
+    db = new DatabaseSync(path, { timeout: 0 })
+    db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF')
+    // The default of 1000 pages checkpoints too often for a storm (protocols.md, section 6).
+    db.exec('PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY')
+    const check = db.prepare('PRAGMA quick_check(1)').get()
+    if (check && Object.values(check)[0] !== 'ok') throw new Error(String(Object.values(check)[0]))
+  } catch (error) {
+    lock?.close()
+    if (error instanceof ClawError) throw error
+    throw new ClawError('unavailable', openProblem(path, error), { cause: error })
+  }
+  const statements = new Map<string, { statement: StatementSync; reads: boolean }>()
+  function prepare(text: string) {
+    let known = statements.get(text)
+    if (!known) {
+      const statement = db.prepare(text)
+      known = { statement, reads: statement.columns().length > 0 }
+      if (statements.size >= MAX_STATEMENTS) statements.clear()
+      statements.set(text, known)
+    }
+    return known
+  }
+  const sql: Sql = {
+    async all(text, values = []) {
+      return prepare(text).statement.all(...(values as Value[])) as Row[]
+    },
+    async run(text, values = []) {
+      const { statement, reads } = prepare(text)
+      if (reads) return statement.all(...(values as Value[])).length
+      return Number(statement.run(...(values as Value[])).changes)
+    },
+  }
+  let last: Promise<unknown> = Promise.resolve()
+  function alone<T>(work: () => Promise<T>): Promise<T> {
+    const mine = last.then(work)
+    last = mine.catch(() => {})
+    return mine
+  }
+  return {
+    dialect: 'sqlite',
+    exclusive: true,
+    // Everything inside a transaction is synchronous underneath, so a read from outside may only run between two of them.
+    all: (text, values) => alone(() => sql.all(text, values)),
+    run: (text, values) => alone(() => sql.run(text, values)),
+    transaction: (work) =>
+      alone(async () => {
+        prepare('BEGIN IMMEDIATE').statement.run()
+        try {
+          const result = await work(sql)
+          prepare('COMMIT').statement.run()
+          return result
+        } catch (error) {
+          // A full disk makes SQLite roll back by itself; then there is nothing left to undo.
+          if (db.isTransaction) prepare('ROLLBACK').statement.run()
+          throw error
+        }
+      }),
+    async script(text) {
+      db.exec(text)
+    },
+    async close() {
+      await last
+      statements.clear()
+      db.close()
+      lock?.close()
+    },
+  }
+}
+
+/** The operating system drops the lock with the process, `kill -9` included. */
+function takeLock(path: string): DatabaseSync {
+  const lock = new DatabaseSync(path, { timeout: 0 })
+  try {
+    lock.exec('PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE')
+    return lock
+  } catch (error) {
+    lock.close()
+    if (/locked|busy/i.test(messageOf(error))) {
+      throw new ClawError(
+        'unavailable',
+        `${path.replace(/\.lock$/, '')} is in use by another Claw. Stop that one, or give several replicas one PostgreSQL (store: postgres://…).`,
+      )
+    }
+    throw error
+  }
+}
+
+function openProblem(path: string, error: unknown): string {
+  const text = messageOf(error)
+  if (/malformed|not a database|corrupt|row \d+ missing|out of order|never used/i.test(text)) {
+    return `${path} is damaged (${text}). Stop Claw, keep the file, restore the last backup, or move it away to start empty.`
+  }
+  if (/unable to open|EACCES|EROFS|readonly|permission/i.test(text)) {
+    return `${path} cannot be opened (${text}). Check that its folder exists and that this user may write there.`
+  }
+  return `${path} cannot be used: ${text}.`
+}

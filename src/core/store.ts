@@ -104,10 +104,16 @@ export type Reads = {
   countDeliveries(): Promise<{ lane: string; state: string; count: number }[]>
   /** ids of messages of ours in this target */
   references(lane: string, target: string, limit: number): Promise<{ reference: string; adapterState: Json }[]>
-  /** due steps of a lane, most urgent first, leaving out `except` targets and what is in flight */
-  due(lane: string, now: number, limit: number, except: readonly string[]): Promise<Delivery[]>
+  /** due steps of a lane, most urgent first, leaving out `except` targets and what this fence has begun */
+  due(query: {
+    lane: string
+    fence: number
+    now: number
+    limit: number
+    except: readonly string[]
+  }): Promise<Delivery[]>
   /** when the next step of a lane is due; null when none waits */
-  nextDue(lane: string, except: readonly string[]): Promise<number | null>
+  nextDue(lane: string, fence: number): Promise<number | null>
   lanes(): Promise<string[]>
   incidentsToCheck(now: number, limit: number): Promise<Incident[]>
   doubted(limit: number): Promise<OccurrenceRow[]>

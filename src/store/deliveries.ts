@@ -65,7 +65,7 @@ export async function wakeDeliveries(
     await sql.run(
       `UPDATE deliveries SET wanted = v.column2,
          priority = CASE WHEN deliveries.state = 'delivered' OR deliveries.priority > v.column3 THEN v.column3 ELSE deliveries.priority END,
-         due_at = CASE WHEN deliveries.state = 'delivered' OR (deliveries.state = 'pending' AND deliveries.due_at > v.column4)
+         due_at = CASE WHEN deliveries.state = 'delivered' OR (deliveries.attempts = 0 AND deliveries.due_at > v.column4)
            THEN v.column4 ELSE deliveries.due_at END,
          changed_at = coalesce(deliveries.changed_at, v.column5),
          state = CASE WHEN deliveries.state = 'delivered' THEN 'pending' ELSE deliveries.state END
@@ -82,23 +82,21 @@ function notIn(except: readonly string[]): string {
 
 export async function due(
   sql: Sql,
-  lane: string,
-  now: number,
-  limit: number,
-  except: readonly string[],
+  query: { lane: string; fence: number; now: number; limit: number; except: readonly string[] },
 ): Promise<Delivery[]> {
+  const { lane, fence, now, limit, except } = query
   const rows = await sql.all(
-    `SELECT ${COLUMNS} FROM deliveries WHERE lane = ? AND state IN ('pending', 'waiting') AND due_at <= ?${notIn(except)}
+    `SELECT ${COLUMNS} FROM deliveries WHERE lane = ? AND state IN ('pending', 'waiting') AND due_at <= ? AND (inflight IS NULL OR inflight < ?)${notIn(except)}
      ORDER BY priority, due_at LIMIT ?`,
-    [lane, now, ...except, limit],
+    [lane, now, fence, ...except, limit],
   )
   return rows.map(toDelivery)
 }
 
-export async function nextDue(sql: Sql, lane: string, except: readonly string[]): Promise<number | null> {
+export async function nextDue(sql: Sql, lane: string, fence: number): Promise<number | null> {
   const [row] = await sql.all(
-    `SELECT min(due_at) AS at FROM deliveries WHERE lane = ? AND state IN ('pending', 'waiting')${notIn(except)}`,
-    [lane, ...except],
+    `SELECT min(due_at) AS at FROM deliveries WHERE lane = ? AND state IN ('pending', 'waiting') AND (inflight IS NULL OR inflight < ?)`,
+    [lane, fence],
   )
   return (row?.at as number | null | undefined) ?? null
 }

@@ -12,7 +12,10 @@ import { routeInto, storeDrafts } from './changes.ts'
 export type ReceivedAlert = Alert & { extra?: Json }
 
 /** One webhook, validated. */
-export type Received = { alerts: readonly ReceivedAlert[]; synthetic?: boolean }
+export type Received = { alerts: readonly ReceivedAlert[] }
+
+/** Claw's own alert that proves the way to a page; each run is an incident of its own. */
+export const SELF_TEST = 'ClawSelfTest'
 
 export type BatchContext = { policy: Policy; now: number; believes: boolean }
 
@@ -40,6 +43,11 @@ export function transitionRules(policy: Policy, believes: boolean): TransitionRu
 
 const regionOf = (labels: Labels): string => (Object.hasOwn(labels, 'region') ? (labels.region ?? '') : '')
 const nameOf = (labels: Labels): string => (Object.hasOwn(labels, 'alertname') && labels.alertname) || 'unnamed alert'
+
+/** A self-test must not join, reopen or flap, so that each run has a key of its own. */
+function keyOf(labels: Labels, policy: Policy): { key: string; keyLabels: Labels } {
+  return correlationKey(labels, nameOf(labels) === SELF_TEST ? ['alertname', 'run'] : policy.correlateBy)
+}
 
 /** Judges one alert by the policy: level, class, region, and whether it is kept quiet. */
 export function judge(
@@ -137,7 +145,7 @@ export async function storeBatch(tx: Tx, webhooks: readonly Received[], context:
   await batch.load(ordinary)
   for (const webhook of webhooks) {
     for (const alert of webhook.alerts) {
-      if (nameOf(alert.labels) !== policy.heartbeat.alertname) await batch.take(alert, webhook.synthetic === true)
+      if (nameOf(alert.labels) !== policy.heartbeat.alertname) await batch.take(alert)
     }
     batch.settle()
   }
@@ -191,7 +199,7 @@ export class Batch {
       if (known?.state === 'firing') {
         if (alert.status === 'resolved') ids.add(known.incidentId)
       } else {
-        keys.add(correlationKey(alert.labels, policy.correlateBy).key)
+        keys.add(keyOf(alert.labels, policy).key)
       }
     }
     await this.drafts.preload([...keys], [...ids])
@@ -230,7 +238,7 @@ export class Batch {
   }
 
   /** One reception of one alert. */
-  async take(alert: ReceivedAlert, synthetic: boolean): Promise<void> {
+  async take(alert: ReceivedAlert): Promise<void> {
     const { now, policy } = this.#context
     const work = this.#known.get(alert.fingerprint)
     const reception = receive(alert, work?.occurrence, now, policy.doubtFor)
@@ -240,7 +248,7 @@ export class Batch {
     switch (reception.decision) {
       case 'new':
       case 'again':
-        return this.#join(alert, work, synthetic)
+        return this.#join(alert, work)
       case 'resolve_unknown':
         return this.#remember(alert)
     }
@@ -272,9 +280,9 @@ export class Batch {
     }
   }
 
-  async #join(alert: ReceivedAlert, before: Work | undefined, synthetic: boolean): Promise<void> {
+  async #join(alert: ReceivedAlert, before: Work | undefined): Promise<void> {
     const { now, policy } = this.#context
-    const { key, keyLabels } = correlationKey(alert.labels, policy.correlateBy)
+    const { key, keyLabels } = keyOf(alert.labels, policy)
     const judged = judge(alert.labels, policy, now, (keys) => this.#inhibited(alert.fingerprint, keys))
     const latest = await this.drafts.latest(key)
     const same = latest !== null && before?.occurrence.incidentId === latest.incident.id
@@ -312,12 +320,12 @@ export class Batch {
         this.#newInhibitors.push({ key: inhibitor, fingerprint: alert.fingerprint })
       }
     }
-    this.#enter(draft, { ...judged, known: reused !== undefined }, alert, synthetic)
+    this.#enter(draft, { ...judged, known: reused !== undefined }, alert)
   }
 
-  #enter(draft: Draft, joining: Joining, alert: ReceivedAlert, synthetic: boolean): void {
+  #enter(draft: Draft, joining: Joining, alert: ReceivedAlert): void {
     const { now, policy } = this.#context
-    if (synthetic) draft.incident.synthetic = true
+    if (joining.name === SELF_TEST) draft.incident.synthetic = true
     joinAlert(draft, joining, this.#rules, now)
     this.#touched.add(draft)
     if (joining.suppressed === null)
@@ -389,7 +397,7 @@ export class Batch {
       generatorURL,
       externalURL,
     }
-    await this.#join(alert, work, false)
+    await this.#join(alert, work)
   }
 
   /** A doubted firing is not believed. */

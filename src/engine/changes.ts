@@ -1,6 +1,5 @@
 import type { Labels } from '../core/alert.ts'
 import { SECOND } from '../core/clock.ts'
-import type { DestinationSpec } from '../core/delivery.ts'
 import { type Draft, seal } from '../core/incident.ts'
 import { muted, type Policy, routingLabels } from '../core/policy.ts'
 import { routeAlert } from '../core/routing.ts'
@@ -31,18 +30,6 @@ export function routeInto(draft: Draft, labels: Labels, policy: Policy, now: num
       })
     }
   }
-}
-
-/** The destinations of a receiver. Where it has PagerDuty, that does the waking: chat stays silent unless told otherwise. */
-export function destinationsOf(policy: Policy, name: string): DestinationSpec[] {
-  const receiver = policy.receivers.get(name)
-  if (!receiver) return []
-  const pages = receiver.destinations.some((destination) => destination.kind === 'pagerduty')
-  return receiver.destinations.map((destination) =>
-    typeof destination.settings.notify === 'boolean'
-      ? destination
-      : { ...destination, settings: { ...destination.settings, notify: !pages } },
-  )
 }
 
 /**
@@ -96,7 +83,7 @@ function newDeliveries(draft: Draft, policy: Policy, now: number): NewDelivery[]
   // A reload must not reroute what is open, so only receivers that joined in this draft are looked up.
   const joined = incident.receivers.slice(draft.receiversBefore)
   return joined.flatMap((receiver) =>
-    destinationsOf(policy, receiver.name).map((destination) => ({
+    (policy.receivers.get(receiver.name)?.destinations ?? []).map((destination) => ({
       incidentId: incident.id,
       lane: destination.lane,
       kind: destination.kind,

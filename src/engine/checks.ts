@@ -26,6 +26,8 @@ export type ChecksDeps = {
   onStored: () => void
   /** when this process began to listen: a heartbeat can be missed only from then on */
   startedAt: number
+  /** whatever else has a schedule of its own */
+  everyRound: () => Promise<void>
 }
 
 const PER_ROUND = 200
@@ -64,6 +66,7 @@ export function createChecks(deps: ChecksDeps): Checks {
     await step('incident', () => incidents(now))
     await step('page confirmation', () => fallbacks(now))
     await step('heartbeat', () => heartbeats(now))
+    await step('schedule', deps.everyRound)
     if (now >= slowAt) {
       slowAt = now + SLOW_EVERY
       await step('suppression', () => suppressed(now))

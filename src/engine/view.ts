@@ -1,4 +1,3 @@
-import type { Clock } from '../core/clock.ts'
 import type { Incident } from '../core/incident.ts'
 import { buildView } from '../core/incidentview.ts'
 import type { Policy } from '../core/policy.ts'
@@ -10,7 +9,6 @@ export type ViewDeps = {
   store: Store
   policy: () => Policy
   signals: Signals
-  clock: Clock
   /** base of links to incidents; null when Claw has no public address */
   publicUrl: () => string | null
 }

@@ -1,0 +1,297 @@
+import { randomUUID } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
+import express, { type Request, type Router } from 'express'
+import type { Logger } from 'pino'
+import { BODY_LIMIT, parseAlertmanagerWebhook } from '../handlers/webhooks/alertmanager.ts'
+import { createAlertLookup } from './adapters/alertmanager/alertmanager.ts'
+import { createRenderer } from './adapters/liquid/renderer.ts'
+import { type Loaded, readListen } from './config/index.ts'
+import { type Clock, HOUR, SECOND } from './core/clock.ts'
+import { basicHeader, headerCheck } from './core/credentials.ts'
+import type { Destination } from './core/delivery.ts'
+import { ClawError, HTTP_STATUS } from './core/errors.ts'
+import type { AlertLookup } from './core/signal.ts'
+import type { Store } from './core/store.ts'
+import { buildDestinations, buildSources } from './destinations.ts'
+import { createChecks } from './engine/checks.ts'
+import { createLane, type Lane } from './engine/delivery.ts'
+import { createIngest } from './engine/ingest.ts'
+import { createSelfTest } from './engine/selftest.ts'
+import { createSignals, type Signals } from './engine/signals.ts'
+import { createViews } from './engine/view.ts'
+import { createMetrics } from './http/metrics.ts'
+import { problemHandler } from './http/problem.ts'
+import { listen } from './http/server.ts'
+import { receiver } from './http/webhook.ts'
+import { openStore } from './store/store.ts'
+
+/** A delivery that still fails after this is a dead letter. */
+const GIVE_UP_AFTER = 24 * HOUR
+
+export const TEMPLATES = fileURLToPath(new URL('../templates', import.meta.url))
+
+export type AppDeps = {
+  log: Logger
+  clock?: Clock
+  random?: () => number
+  /** mounted first, before any body parser (the sandbox's world) */
+  mount?: { path: string; router: Router }
+  /** pages for people, mounted after the API */
+  pages?: (parts: Parts) => Router
+  /** takes the place of the destinations that the configuration names (tests) */
+  destinations?: Destination[]
+}
+
+/** What other parts of the program may build on. */
+export type Parts = {
+  store: Store
+  views: ReturnType<typeof createViews>
+  loaded: () => Loaded
+  clock: Clock
+  wake: () => void
+}
+
+export type App = {
+  url: string
+  parts: Parts
+  /** puts another configuration in force. @throws ClawError, and then the running one stays in force */
+  reload(loaded: Loaded): Promise<void>
+  /** the newest configuration was bad; for the metric */
+  reloadFailed(): void
+  /** one round of everything that time brings about; tests call it instead of waiting */
+  tick(): Promise<void>
+  /** resolves when the lanes have nothing under way */
+  lanes(): Lane[]
+  /** drains: no new requests, what is accepted is stored, what is being sent is recorded */
+  stop(): Promise<void>
+}
+
+type Running = {
+  loaded: Loaded
+  lanes: Lane[]
+  signals: Signals
+  lookup: AlertLookup | null
+  authorized: (header: string | undefined) => boolean
+}
+
+/** The only wiring. Straight-line; `stop` takes it down in reverse order. */
+export async function start(loaded: Loaded, deps: AppDeps): Promise<App> {
+  const { log } = deps
+  const clock = deps.clock ?? Date.now
+  const startedAt = clock()
+  const owner = randomUUID()
+  const store = await openStore(loaded.config.store)
+  const metrics = createMetrics(store, clock)
+
+  // -- what a configuration brings; all that can fail happens before anything running is touched
+  let running: Running
+  async function build(next: Loaded): Promise<Running> {
+    const { config } = next
+    const renderer = createRenderer({ root: TEMPLATES, overrides: config.templates })
+    const destinations = deps.destinations ?? (await buildDestinations(config, renderer, log))
+    const signals = createSignals(await buildSources(config), clock)
+    const { url, api_auth: auth } = config.alertmanager
+    const lookup = url === undefined ? null : createAlertLookup({ url, ...(auth ? { auth: credentials(auth) } : {}) })
+    const lanes = destinations.map((destination) =>
+      createLane(destination, {
+        store,
+        loadView: (id) => views.load(id),
+        clock,
+        owner,
+        installation: config.installation,
+        log,
+        giveUpAfter: GIVE_UP_AFTER,
+        onOutcome: ({ lane }, outcome, lagMs) => metrics.delivery(lane, outcome, lagMs),
+        ...(deps.random ? { random: deps.random } : {}),
+      }),
+    )
+    return { loaded: next, lanes, signals, lookup, authorized: headerCheck(acceptedHeaders(next)) }
+  }
+
+  // -- engine
+  const policy = () => running.loaded.policy
+  const signals: Signals = {
+    get configured() {
+      return running.signals.configured
+    },
+    bucket: (regions) => running.signals.bucket(regions),
+    answers: (regions) => running.signals.answers(regions),
+  }
+  const views = createViews({
+    store,
+    policy,
+    signals,
+    publicUrl: () => running.loaded.config.public_url ?? null,
+  })
+  const wake = () => {
+    for (const lane of running.lanes) lane.wake()
+  }
+  const ingest = createIngest({
+    store,
+    policy,
+    clock,
+    believes: () => signals.configured,
+    onStored(result) {
+      metrics.decisions(result.decisions)
+      for (const { id, level, key } of result.opened) log.info({ incident: id, level, key }, 'incident opened')
+      if (result.changed) wake()
+    },
+  })
+  running = await build(loaded)
+  const checks = createChecks({
+    store,
+    policy,
+    signals,
+    lookup: () => running.lookup,
+    ingest,
+    clock,
+    log,
+    retention: () => running.loaded.config.retention,
+    onStored: wake,
+    startedAt,
+    everyRound: () => selfTest.tick(),
+  })
+
+  // -- HTTP
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  if (deps.mount) app.use(deps.mount.path, deps.mount.router)
+  app.all(
+    '/webhooks/alertmanager',
+    receiver({
+      limit: BODY_LIMIT,
+      authenticate(req) {
+        if (running.authorized(req.headers.authorization)) return
+        throw new ClawError('unauthorized', unauthorizedText(running.loaded))
+      },
+      async handle(body: Buffer) {
+        const began = clock()
+        const webhook = parseAlertmanagerWebhook(body)
+        if (webhook.truncated > 0) {
+          metrics.truncated(webhook.truncated)
+          log.warn(
+            { truncated: webhook.truncated, receiver: webhook.receiver },
+            'Alertmanager cut alerts off (max_alerts)',
+          )
+        }
+        await ingest.accept(webhook)
+        metrics.ingest(clock() - began)
+        metrics.webhook('alertmanager', 200)
+      },
+    }),
+  )
+  app.get('/healthz', (_req, res) => void res.type('text/plain').send('ok\n'))
+  app.get('/readyz', async (_req, res) => {
+    await store.ping()
+    res.type('text/plain').send('ready\n')
+  })
+  app.get('/metrics', async (_req, res) => {
+    res.setHeader('Content-Type', metrics.contentType)
+    res.end(await metrics.text())
+  })
+  const parts: Parts = { store, views, loaded: () => running.loaded, clock, wake }
+  if (deps.pages) app.use(deps.pages(parts))
+  app.use((req: Request) => {
+    throw new ClawError('not_found', `There is nothing at ${req.path.slice(0, 200)}.`)
+  })
+  app.use((error: unknown, req: Request, _res: unknown, next: (error: unknown) => void) => {
+    if (req.path === '/webhooks/alertmanager') {
+      metrics.webhook('alertmanager', error instanceof ClawError ? HTTP_STATUS[error.code] : 400)
+    }
+    next(error)
+  })
+  app.use(problemHandler(log))
+
+  const address = readListen(loaded.config.listen)
+  if (!address) throw new ClawError('invalid', 'listen: must be host:port.')
+  const server = await listen(app, address.host, address.port).catch(async (error) => {
+    await store.close()
+    throw new ClawError('unavailable', `Cannot listen on ${loaded.config.listen}: ${(error as Error).message}.`, {
+      cause: error,
+    })
+  })
+  const selfTest = createSelfTest({
+    store,
+    clock,
+    log,
+    every: () => running.loaded.config.selftest.every ?? null,
+    post: (body) => postToSelf(server.url, acceptedHeaders(running.loaded)[0], body),
+    onResult: (outcome) => metrics.action('selftest', outcome),
+  })
+  wake()
+  checks.run()
+  log.info({ url: server.url, store: loaded.config.store.split(':')[0] }, 'Claw is ready')
+
+  return {
+    url: server.url,
+    parts,
+    async reload(next) {
+      const old = running
+      const made = await build(next)
+      if (next.config.listen !== old.loaded.config.listen || next.config.store !== old.loaded.config.store) {
+        log.warn('listen and store take effect at the next start')
+      }
+      // Old lanes finish what they send before new ones begin, or one message could be sent by both.
+      await Promise.all(old.lanes.map((lane) => lane.stop()))
+      running = made
+      metrics.reloaded(true)
+      wake()
+      log.info('configuration reloaded')
+    },
+    reloadFailed: () => metrics.reloaded(false),
+    async tick() {
+      await checks.tick()
+      for (const lane of running.lanes) await lane.tick()
+    },
+    lanes: () => running.lanes,
+    async stop() {
+      const deadline = running.loaded.config.shutdown_timeout
+      await server.close(Math.max(0, deadline - 2 * SECOND))
+      await ingest.idle()
+      await checks.stop()
+      await Promise.race([Promise.all(running.lanes.map((lane) => lane.stop())), expire(deadline)])
+      await store.write((tx) => tx.releaseLanes(owner)).catch((error) => log.warn({ err: error }, 'lanes not released'))
+      await store.close()
+      log.info('Claw has stopped; what is unsent stays stored')
+    },
+  }
+}
+
+function expire(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms).unref()
+  })
+}
+
+type Auth = { token?: string | undefined; username?: string | undefined; password?: string | undefined }
+
+function credentials(auth: Auth): { token: string } | { username: string; password: string } {
+  if (auth.token !== undefined) return { token: auth.token }
+  return { username: auth.username ?? '', password: auth.password ?? '' }
+}
+
+/** `Authorization` values that a webhook may carry. None configured: none is accepted. */
+function acceptedHeaders({ config }: Loaded): string[] {
+  const { token, username, password } = config.alertmanager
+  const headers = [token ?? []].flat().map((one) => `Bearer ${one}`)
+  if (username !== undefined && password !== undefined) headers.push(basicHeader(username, password))
+  return headers
+}
+
+function unauthorizedText(loaded: Loaded): string {
+  return acceptedHeaders(loaded).length === 0
+    ? 'Claw takes no webhooks before alertmanager.token (or username and password) is configured.'
+    : 'The credentials are missing or wrong. Set http_config.authorization of the Alertmanager receiver.'
+}
+
+async function postToSelf(url: string, authorization: string | undefined, body: string): Promise<void> {
+  if (authorization === undefined) throw new ClawError('invalid', 'The self-test needs alertmanager.token.')
+  const answer = await fetch(`${url}/webhooks/alertmanager`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', Authorization: authorization },
+    body,
+    signal: AbortSignal.timeout(10 * SECOND),
+  })
+  if (!answer.ok) throw new ClawError('unavailable', `The receiver answered ${answer.status} to the self-test.`)
+}

@@ -1,0 +1,8 @@
+export { describeRoute, type RouteDescription } from '../core/policy.ts'
+export { isLoopback, pagerdutyKeys } from './build.ts'
+export { type CheckResult, checkConfig } from './check.ts'
+export { type Loaded, loadConfig, type Parsed, parseConfig, redact, secretsOf } from './config.ts'
+export { type ListenAddress, readListen } from './parts.ts'
+export { ConfigError, type Problem, problemText } from './problems.ts'
+export { type ConfigWatch, type WatchOptions, watchConfig } from './reload.ts'
+export { type Config, configSchema, jsonSchema } from './schema.ts'

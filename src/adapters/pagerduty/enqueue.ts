@@ -12,6 +12,8 @@ export type EnqueueAnswer = {
   retryAfter: string | undefined
   /** PagerDuty's own words about a refusal, '' when it gave none */
   problem: string
+  /** false when the answer calls itself something else, such as a proxy's HTML page with status 200 */
+  json: boolean
 }
 
 export type Enqueue = {
@@ -99,10 +101,10 @@ export function createEnqueue(eventsUrl: string, timeoutMs: number): Enqueue {
         // only a refusal is worth its words; pdjs gives no 429 away before its last attempt
         const worded = status >= 400 && status < 500 && status !== 429
         const problem = worded ? await Promise.race([answered.then(problemOf, () => ''), expired.promise]) : ''
-        return { status, retryAfter, problem }
+        return { status, retryAfter, problem, json: /\bjson\b|^$/i.test(answer.headers['content-type'] ?? '') }
       } catch (error) {
         // the status is the answer even where the words never came
-        if (status !== undefined) return { status, retryAfter: undefined, problem: '' }
+        if (status !== undefined) return { status, retryAfter: undefined, problem: '', json: true }
         const connected = (request as ClientRequest | null)?.socket?.connecting === false
         if (timedOut) return { reason: timeoutReason(timeoutMs), sent: connected }
         if (signal.aborted) return { reason: 'stopped before the answer came', sent: connected }

@@ -66,7 +66,12 @@ function failureOf(answer: EnqueueAnswer | NetworkFailure, routingKey: string, n
     return { outcome: 'retry', reason, retryAfterMs: null, inDoubt: answer.sent, scope: 'target' }
   }
   const { status } = answer
-  if (status >= 200 && status <= 299) return null
+  if (status === 202 || (status >= 200 && status <= 299 && answer.json)) return null
+  if (status >= 200 && status <= 299) {
+    // perhaps a proxy's page in front of PagerDuty: a page must not be lost to it, and the dedup key makes asking again safe
+    const reason = `PagerDuty: answered ${status} with something else than JSON; check pagerduty.events_url`
+    return { outcome: 'retry', reason, retryAfterMs: null, inDoubt: true, scope: 'target' }
+  }
   const wait = retryAfterMs(answer.retryAfter, now)
   const words = cut(safeText(answer.problem.replaceAll(routingKey, '[routing key]')), LIMITS.field)
   const said = words === '' ? '' : `: ${words}`

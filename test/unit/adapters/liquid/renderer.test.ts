@@ -25,8 +25,8 @@ function render(t: TestContext, template: string, data: Record<string, unknown>,
 
 test('values are escaped for the destination of the folder, without a template asking for it', (t) => {
   const v = '<!channel> & "b" </b>'
-  assert.equal(render(t, '{{ v }}', { v }, 'slack'), '&lt;!channel&gt; &amp; "b" &lt;/b&gt;')
-  assert.equal(render(t, '{{ v }}', { v }, 'telegram'), '&lt;!channel&gt; &amp; &quot;b&quot; &lt;/b&gt;')
+  assert.equal(render(t, '{{ v }}', { v }, 'slack'), '&lt;!channel&gt; &amp; "b" &lt;∕b&gt;')
+  assert.equal(render(t, '{{ v }}', { v }, 'telegram'), '&lt;!channel&gt; &amp; &quot;b&quot; &lt;∕b&gt;')
   assert.equal(render(t, '{{ v }}', { v }, 'console'), '&lt;!channel&gt; &amp; &quot;b&quot; &lt;/b&gt;')
   assert.equal(render(t, '{{ v }}', { v }, 'pagerduty'), v)
 })

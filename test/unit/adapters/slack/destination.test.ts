@@ -29,6 +29,7 @@ async function world(t: TestContext, options: { timeoutMs?: number; token?: stri
   return { slack, server, lane, top, replies, names }
 }
 
+const refusal = (error: string): FaultRule => ({ kind: 'status', status: 200, body: { ok: false, error } })
 const pushed = (seq: number, text = 'Worse: also in C.') => sampleEvent(seq, { kind: 'worsened', text, push: true })
 
 test('an incident is one message: text for the lock screen, metadata to find it again', async (t) => {
@@ -168,7 +169,7 @@ test('a lost reply is found also when the incident changed since', async (t) => 
   assert.equal((await lane.step()).outcome, 'retry')
   lane.change({ state: 'acknowledged' })
   // Found nothing visible to do yet fails: the doubt must outlive it.
-  slack.faults.set({ kind: 'status', match: 'conversations.replies', status: 503, times: 1 })
+  slack.faults.set({ ...refusal('service_unavailable'), match: 'conversations.replies', times: 1 })
   assert.equal((await lane.step()).outcome, 'retry')
   assert.ok(lane.inDoubt)
   assert.equal((await lane.settle()).outcome, 'done')
@@ -253,7 +254,6 @@ test('a limit on edits holds edits only, and asks nothing while it lasts', async
 })
 
 type Row = [name: string, fault: FaultRule, expected: Partial<Extract<StepResult, { outcome: 'retry' | 'dead' }>>]
-const refusal = (error: string): FaultRule => ({ kind: 'status', status: 200, body: { ok: false, error } })
 const ROWS: Row[] = [
   [
     '429',
@@ -335,8 +335,8 @@ test('the advice names the command that helps', async (t) => {
   assert.match(result.outcome === 'dead' ? result.reason : '', /\/invite @claw/)
 })
 
-test('an aborted step ends at once and leaves a doubt', async (t) => {
-  const { lane, slack } = await world(t)
+test('an aborted step ends at once and leaves a doubt', { timeout: 10_000 }, async (t) => {
+  const { lane, slack } = await world(t, { timeoutMs: 60_000 })
   slack.faults.set({ kind: 'hang' })
   const abort = new AbortController()
   lane.signal = abort.signal

@@ -229,6 +229,19 @@ test('a lost answer to an edit is no reason to search', async (t) => {
   assert.equal(telegram.state.requests.filter((r) => r.name === 'editMessageText').length, 2)
 })
 
+test('nor is a lost edit between a change and its reply', async (t) => {
+  const { lane, own, telegram } = await world(t)
+  await lane.settle()
+  lane.change({ story: [sampleEvent(1), pushed(2)] })
+  assert.equal((await lane.step()).outcome, 'progress')
+  lane.change({ state: 'acknowledged' })
+  telegram.faults.set({ kind: 'reset', match: 'editMessageText', times: 1 })
+  assert.equal((await lane.settle()).outcome, 'retry')
+  assert.equal((await lane.settle()).outcome, 'done')
+  assert.equal(own().length, 2)
+  assert.equal(telegram.state.requests.filter((r) => r.name === 'editMessageText').length, 3)
+})
+
 test('markup that Telegram refuses is sent as text', async (t) => {
   const { lane, own, telegram } = await world(t)
   const body = { ok: false, error_code: 400, description: "Bad Request: can't parse entities: x" }
@@ -308,8 +321,8 @@ test('a wrong token waits for a right one and is never named', async (t) => {
   assertReason(result, ['old-secret', TOKEN])
 })
 
-test('an aborted step ends at once and leaves a doubt', async (t) => {
-  const { lane, telegram } = await world(t)
+test('an aborted step ends at once and leaves a doubt', { timeout: 10_000 }, async (t) => {
+  const { lane, telegram } = await world(t, { timeoutMs: 60_000 })
   telegram.faults.set({ kind: 'hang' })
   const abort = new AbortController()
   lane.signal = abort.signal

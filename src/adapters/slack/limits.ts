@@ -1,0 +1,40 @@
+import type { Pacing } from '../../core/delivery.ts'
+
+/**
+ * Slack's limits, in UTF-16 units of the escaped text where they count characters.
+ * Sources: docs.slack.dev/reference/block-kit/blocks (50 blocks a message, section text 3000, context 10 elements),
+ * docs.slack.dev/reference/methods/chat.postMessage (text 40 000, of which 4 000 are recommended; about one message a
+ * second per channel), docs.slack.dev/apis/web-api/rate-limits (chat.update Tier 3, 50 a minute; conversations.history and
+ * .replies Tier 3). That all blocks together may hold about 13 200 characters is undocumented (`msg_blocks_too_long`).
+ */
+export const LIMITS = {
+  blocks: 50,
+  sectionText: 3_000,
+  /** of all blocks as JSON, the strictest reading */
+  allBlocks: 13_000,
+  fallbackText: 4_000,
+  /** objects a page of history; distributed apps outside the marketplace get 15 whatever they ask for */
+  page: 100,
+  /** pages looked through for a lost message */
+  pages: 10,
+} as const
+
+/** One push reply a minute (contract.md, section 8), and the same for lines of the story alone. */
+export const REPLY_INTERVAL_MS = 60_000
+
+/**
+ * After a request that we gave up on: it may still be worked on over there, so a look for its message waits this long.
+ */
+export const SETTLE_MS = 2_000
+
+/** While a token is refused: a new one must deliver what waits, so nothing is given up. */
+export const AUTH_RETRY_MS = 60_000
+
+/** "Several hundred messages per minute" per workspace; one a second per channel, short bursts allowed (rate-limits). */
+export const PACING: Pacing = {
+  concurrency: 4,
+  perTarget: 1,
+  lane: { burst: 20, perSecond: 4 },
+  target: { burst: 3, perSecond: 1 },
+  reserve: 0.3,
+}

@@ -1,0 +1,79 @@
+import type { StepInput } from '../../core/delivery.ts'
+import type { Bot } from './client.ts'
+import { type Failure, judge } from './errors.ts'
+import { LIMITS } from './limits.ts'
+
+export type Probed = { found: number } | { none: true } | { failure: Failure }
+
+/** What was lost in this process: where its id must lie, and how far the search has come. */
+type Lost = { after: number; next: number }
+
+/**
+ * Telegram has no way to look up one's own messages. A lost one is found by editing: the ids after the highest known one
+ * are tried with our text, and the one that takes it is ours. Ids that other incidents own are skipped. A search that
+ * is cut short (rate limit) goes on where it stopped.
+ */
+export class Probes {
+  readonly #lost = new Map<string, Lost>()
+  readonly #bot: Bot
+
+  constructor(bot: Bot) {
+    this.#bot = bot
+  }
+
+  /** Remembers, right after an answer was lost, that the message can only have an id after those known now. */
+  async lost(key: string, input: StepInput, after?: number): Promise<void> {
+    if (this.#lost.has(key)) return
+    // Bounded: a forgotten entry only makes the search start at the newest known id.
+    if (this.#lost.size >= 10_000) this.#lost.clear()
+    const known = after ?? highest(await knownIds(input))
+    this.#lost.set(key, { after: known, next: known + 1 })
+  }
+
+  forget(key: string): void {
+    this.#lost.delete(key)
+  }
+
+  /** @param after the highest id known before the message was sent, where the state tells it */
+  async search(key: string, input: StepInput, chat: string, html: string, after?: number): Promise<Probed> {
+    const known = await knownIds(input)
+    const start = after ?? highest(known)
+    const lost = this.#lost.get(key) ?? { after: start, next: start + 1 }
+    this.#lost.set(key, lost)
+    let tried = 0
+    for (let id = lost.after + 1; tried < LIMITS.probes && id <= lost.after + 10 * LIMITS.probes; id++) {
+      if (known.has(id)) continue
+      tried++
+      if (id < lost.next) continue
+      const failure = await this.#try(chat, id, html, input.signal)
+      if (failure === null || failure.kind === 'same') {
+        this.#lost.delete(key)
+        return { found: id }
+      }
+      if (failure.kind !== 'gone') return { failure }
+      lost.next = id + 1
+    }
+    this.#lost.delete(key)
+    return { none: true }
+  }
+
+  async #try(chat: string, id: number, html: string, signal: AbortSignal): Promise<Failure | null> {
+    try {
+      await this.#bot.edit(chat, id, html, signal)
+      return null
+    } catch (error) {
+      return judge(error)
+    }
+  }
+}
+
+async function knownIds(input: StepInput): Promise<Set<number>> {
+  const ids = (await input.knownReferences()).map(Number)
+  return new Set(ids.filter((id) => Number.isSafeInteger(id) && id > 0))
+}
+
+export function highest(ids: Iterable<number>): number {
+  let top = 0
+  for (const id of ids) if (id > top) top = id
+  return top
+}

@@ -13,7 +13,7 @@ export type Message = { text: string; blocks: Block[]; plain: string }
 /** The top-level message. Templates give parts of text; blocks and limits are ours, so no template can break a message. */
 export function topMessage(renderer: Renderer, incident: IncidentView, now: number, mention: string | null): Message {
   const part = parts(renderer, { incident, now })
-  const headline = part('headline') || escapeBare(incident.headline)
+  const headline = part('headline') || nameOf(incident)
   const lead = [bold(cutMrkdwn(oneLine(headline), 500)), cutMrkdwn(part('state'), 600), mention ?? '']
     .filter(Boolean)
     .join('\n')
@@ -48,7 +48,7 @@ export function storyReply(
   mention: string | null,
 ): Message {
   const event = events.findLast((e) => e.push) ?? events.at(-1)
-  const push = parts(renderer, { incident, now, events, event })('push') || escapeBare(incident.headline)
+  const push = parts(renderer, { incident, now, events, event })('push') || nameOf(incident)
   const text = cutMrkdwn(oneLine(push), LIMITS.fallbackText)
   const story = storyText(renderer, incident, events, now)
   const body = mention === null ? story : `${mention}\n${story}`
@@ -148,12 +148,19 @@ function oneLine(text: string): string {
   return text.replace(/\s+/g, ' ').trim()
 }
 
+/** Never empty: Slack refuses empty texts. */
+function nameOf(incident: IncidentView): string {
+  return escapeBare(incident.headline.slice(0, 200)).trim() || `Incident ${escapeBare(incident.id)}`
+}
+
 /** For text that no template escaped. */
 function escapeBare(text: string): string {
   return text
     .toWellFormed()
-    .replace(/[^\P{C}\n]/gu, '\ufffd')
+    .replace(/[\s\u2028\u2029]+/g, ' ')
+    .replace(/\p{C}/gu, '\ufffd')
     .replaceAll('@', '\uff20')
+    .replaceAll('://', ':\u2215\u2215')
     .replace(/[*_~`]/g, ' ')
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')

@@ -76,7 +76,7 @@ class Step {
       return this.#findReply(messageId, events, this.#state.replyAfter)
     if (version < incident.version) {
       // Else a lost answer to the edit would look like a lost reply.
-      if (false) return this.#shown({ ...this.#state, replyAfter: null })
+      if (this.#state.replyAfter !== null) return this.#shown({ ...this.#state, replyAfter: null })
       return this.#edit(messageId, events)
     }
     return events.length === 0 ? this.#shown(this.#told()) : this.#reply(messageId, events)

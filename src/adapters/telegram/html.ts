@@ -40,7 +40,8 @@ export function cutHtml(html: string, limit: number, maxHtml: number): string {
 export function escapeBare(text: string): string {
   return text
     .toWellFormed()
-    .replace(/[^\P{C}\n]/gu, '\ufffd')
+    .replace(/[\s\u2028\u2029]+/g, ' ')
+    .replace(/\p{C}/gu, '\ufffd')
     .replaceAll('@', '\uff20')
     .replaceAll('/', '\u2215')
     .replaceAll('#', '\uff03')

@@ -9,7 +9,7 @@ import { LIMITS } from './limits.ts'
  */
 export function mainMessage(renderer: Renderer, incident: IncidentView, now: number): string {
   const data = { incident, now, events: incident.story.slice(-LIMITS.storyLines) }
-  const head = part(renderer, 'headline', data, 500) || `<b>${escapeBare(incident.headline)}</b>`
+  const head = part(renderer, 'headline', data, 500) || `<b>${nameOf(incident)}</b>`
   const next = part(renderer, 'next', data, 700) || escapeBare(incident.nextStep.slice(0, 300))
   const room = LIMITS.text - htmlLength(head) - htmlLength(next) - 4
   const body = cutHtml(whole(renderer, 'body', data), room, LIMITS.html)
@@ -20,7 +20,12 @@ export function mainMessage(renderer: Renderer, incident: IncidentView, now: num
 export function pushReply(renderer: Renderer, incident: IncidentView, events: StoryEvent[], now: number): string {
   const event = events.at(-1)
   const text = part(renderer, 'push', { incident, now, events: events.slice(-LIMITS.storyLines), event }, LIMITS.text)
-  return text || `<b>${escapeBare((event?.text ?? '').slice(0, 300))}</b>\n${escapeBare(incident.headline)}`
+  return text || `<b>${escapeBare((event?.text ?? '').slice(0, 300))}</b>\n${nameOf(incident)}`
+}
+
+/** Never empty: Telegram refuses empty texts. */
+function nameOf(incident: IncidentView): string {
+  return escapeBare(incident.headline.slice(0, 200)).trim() || `Incident ${escapeBare(incident.id)}`
 }
 
 function part(renderer: Renderer, name: string, data: { [key: string]: unknown }, limit: number): string {

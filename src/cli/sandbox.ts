@@ -7,6 +7,7 @@ import { ClawError } from '../core/errors.ts'
 import type { Flags } from '../main.ts'
 import { createPages } from '../pages.ts'
 import { sandboxConfig } from '../sandbox/config.ts'
+import type { Stack } from '../sandbox/real/stack.ts'
 import { SCENARIOS } from '../sandbox/scenarios.ts'
 import { createWorld } from '../sandbox/world.ts'
 import { createLog } from './log.ts'
@@ -22,6 +23,7 @@ export async function sandbox(flags: Flags): Promise<number> {
   let app: App | undefined
   let url = ''
   const world = createWorld({ clock: Date.now, clawUrl: () => url })
+  const ended = untilSignal()
   const log = createLog(process.env.CLAW_LOG ?? 'warn', () => [], process.stderr)
   try {
     // The world answers under Claw's own address, which is known only once it listens: take the port first.
@@ -34,15 +36,19 @@ export async function sandbox(flags: Flags): Promise<number> {
       {
         log,
         mount: { path: '/sandbox', router: world.router },
-        pages: (parts) => createPages(parts, { sandbox: SCENARIOS.map(({ name, title }) => ({ name, text: title })) }),
+        pages: (parts) =>
+          createPages(parts, {
+            sandbox: { person: 'Dana', scenarios: SCENARIOS.map(({ name, title }) => ({ name, text: title })) },
+            log,
+          }),
       },
     )
     // The built-in alert source steps aside for a real Prometheus and Alertmanager.
     if (process.env.CLAW_SANDBOX_ALERTS === 'off' || flags.real === true) world.alerts.mute(true)
     world.run()
-    const real = flags.real === true ? await (await import('../sandbox/real.ts')).startReal({ url, folder }) : null
-    process.stdout.write(welcome(url, folder, flags.data !== undefined))
-    await untilSignal(log)
+    const real = flags.real === true ? await startReal(url) : null
+    process.stdout.write(welcome(url, folder, flags.data !== undefined, real))
+    await ended
     await real?.stop()
     await world.stop()
     return await stopApp(app, log, parsed.config.shutdown_timeout)
@@ -71,7 +77,21 @@ async function freePort(): Promise<number> {
   })
 }
 
-function welcome(url: string, folder: string, kept: boolean): string {
+/** A real Prometheus and an HA pair of Alertmanagers, for the path from metric to webhook. */
+async function startReal(url: string): Promise<Stack> {
+  const { missing } = await import('../sandbox/real/process.ts')
+  const { PROGRAMS, startStack } = await import('../sandbox/real/stack.ts')
+  const absent = missing(PROGRAMS)
+  if (absent.length > 0) {
+    throw new ClawError(
+      'not_found',
+      `--real needs ${absent.join(' and ')} on the PATH. On Debian: apt-get install prometheus prometheus-alertmanager.`,
+    )
+  }
+  return startStack(url)
+}
+
+function welcome(url: string, folder: string, kept: boolean, real: Stack | null): string {
   return `
   Claw's sandbox is ready: ${url}
   (router, simulated edge, Slack, Telegram and PagerDuty in one process; nothing leaves this machine)
@@ -83,7 +103,7 @@ function welcome(url: string, folder: string, kept: boolean): string {
              .join(', ')}
   Look     curl -s ${url}/api/v1/incidents -H 'Authorization: Bearer sandbox'
            curl -s ${url}/sandbox/state     (what Slack, Telegram and PagerDuty got)
-  Stop     Ctrl-C                           (data: ${kept ? folder : 'thrown away'})
+${real === null ? '' : `  Real     Prometheus ${real.prometheusUrl}, Alertmanagers ${real.alertmanagerUrls.join(' and ')}\n`}  Stop     Ctrl-C                           (data: ${kept ? folder : 'thrown away'})
 
 `
 }

@@ -9,8 +9,10 @@ import { createLog } from './log.ts'
 /** `claw serve`: runs until SIGTERM or SIGINT, then drains. */
 export async function serve(flags: Flags): Promise<number> {
   let loaded = await configOf(flags.config)
+  // Before anything starts: as process 1 of a container, an early SIGTERM would else be ignored.
+  const ended = untilSignal()
   const log = createLog(loaded.config.log.level, () => loaded.secrets, process.stdout)
-  const app = await start(loaded, { log, pages: (parts) => createPages(parts, { sandbox: null }) })
+  const app = await start(loaded, { log, pages: (parts) => createPages(parts, { sandbox: null, log }) })
   const watch = watchConfig(loaded.path ?? '', {
     env: process.env,
     current: loaded.text,
@@ -26,20 +28,20 @@ export async function serve(flags: Flags): Promise<number> {
   })
   const onHangUp = () => void watch.reload()
   process.on('SIGHUP', onHangUp)
-  await untilSignal(log)
+  await ended
+  log.info('stopping: draining first')
   process.off('SIGHUP', onHangUp)
   await watch.close()
   return stopApp(app, log, loaded.config.shutdown_timeout)
 }
 
 /** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */
-export function untilSignal(log: Logger): Promise<void> {
+export function untilSignal(): Promise<void> {
   return new Promise((resolve) => {
     let asked = false
-    const onSignal = (signal: NodeJS.Signals) => {
+    const onSignal = () => {
       if (asked) process.exit(1)
       asked = true
-      log.info({ signal }, 'stopping: draining first')
       resolve()
     }
     process.on('SIGTERM', onSignal)

@@ -165,7 +165,11 @@ export function createWorld(options: WorldOptions): World {
   })
   router.post('/scenarios/:name', ownPagesOnly, (req, res) => {
     const name = String(req.params.name)
-    if (names().includes(name)) res.status(202).json(world.start(name))
+    // A button on the console sends a form: back to the page, where the story unfolds.
+    if (names().includes(name) && req.is('urlencoded')) {
+      world.start(name)
+      res.redirect(303, '/')
+    } else if (names().includes(name)) res.status(202).json(world.start(name))
     else sendProblem(res, 404, 'not_found', `There is no scenario ${JSON.stringify(name)}.`, { scenarios: names() })
   })
   router.post('/reset', ownPagesOnly, (_req, res) => {

@@ -105,8 +105,9 @@ const SERIAL = {
  * @throws ClawError('unavailable') when the database was written by a newer Claw: an old one must not touch it
  */
 export async function migrate(driver: Driver): Promise<void> {
-  await driver.script('CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY)')
   await driver.transaction(async (sql) => {
+    // Inside: PostgreSQL fails when two replicas create a table at once, IF NOT EXISTS or not.
+    await sql.run('CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY)')
     const [row] = await sql.all('SELECT max(version) AS version FROM schema_version')
     const from = Number(row?.version ?? 0)
     if (from > MIGRATIONS.length) {

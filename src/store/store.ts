@@ -15,7 +15,11 @@ import { openSqlite } from './sqlite.ts'
  * @throws ClawError('invalid') for another scheme, ClawError('unavailable') when it cannot be opened
  */
 export async function openStore(url: string): Promise<Store> {
-  const driver = await openDriver(url)
+  return storeOver(await openDriver(url))
+}
+
+/** The store on an open driver, which it closes when that fails, and with the store. @throws as `openStore` */
+export async function storeOver(driver: Driver): Promise<Store> {
   try {
     await migrate(driver)
   } catch (error) {

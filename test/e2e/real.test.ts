@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
-import { eventually, meanwhile, missing, start } from './process.ts'
-import { PROGRAMS, type Stack, startStack } from './prometheus.ts'
+import { eventually, meanwhile, missing, start } from '../../src/sandbox/real/process.ts'
+import { PROGRAMS, type Stack, startStack } from '../../src/sandbox/real/stack.ts'
 
 const Labels = z.record(z.string(), z.string())
 const Incidents = z.object({

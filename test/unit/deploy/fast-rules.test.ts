@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { parseDuration } from '../../../src/core/duration.ts'
-import { fasterRules } from '../../e2e/fast-rules.ts'
+import { fasterRules } from '../../../src/sandbox/real/fast-rules.ts'
 import { run, skipped } from './programs.ts'
 import { readRules } from './rules-file.ts'
 

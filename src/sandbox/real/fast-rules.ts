@@ -1,4 +1,4 @@
-import { parseDuration } from '../../src/core/duration.ts'
+import { parseDuration } from '../../core/duration.ts'
 
 /** How much faster time runs in the end-to-end test: the 15 s between scrapes and evaluations become 1 s. */
 export const SPEED_UP = 15

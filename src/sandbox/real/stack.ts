@@ -21,7 +21,7 @@ export type Stack = {
   stop(): Promise<void>
 }
 
-const text = (file: string) => readFileSync(new URL(`../../deploy/${file}`, import.meta.url), 'utf8')
+const text = (file: string) => readFileSync(new URL(`../../../deploy/${file}`, import.meta.url), 'utf8')
 
 /** Only what is changed here; all else of the shipped files stays as it is. */
 const PrometheusFile = z.looseObject({
@@ -74,7 +74,7 @@ export function alertmanagerConfig(clawUrl: string, tokenFile: string): string {
  * `sandbox`. Loopback only, folders of their own, ready when it resolves.
  */
 export async function startStack(clawUrl: string): Promise<Stack> {
-  const folder = mkdtempSync(join(tmpdir(), 'claw-e2e-'))
+  const folder = mkdtempSync(join(tmpdir(), 'claw-real-'))
   const [web, am1, am2, gossip1, gossip2] = await Promise.all([0, 1, 2, 3, 4].map(freePort))
   const local = (port: number | undefined) => `127.0.0.1:${port}`
   const programs: Program[] = []

@@ -1,0 +1,17 @@
+export type ApiRequest = {
+  /** what the path's `:id` held; '' when it has none. Not checked yet. */
+  id: string
+  query: URLSearchParams
+  /** whom the request speaks for */
+  person: string
+}
+
+export type ApiAnswer = { status: number; type: string; body: string }
+
+/** One thing that the API can do; `handlers/api` lists them. Paths are relative to where the API is mounted. */
+export type ApiRoute = {
+  method: 'GET' | 'POST'
+  path: string
+  /** @throws ClawError for everything that is not a good answer */
+  handle(request: ApiRequest): Promise<ApiAnswer>
+}

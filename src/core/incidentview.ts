@@ -155,8 +155,8 @@ function headlineOf(incident: Incident, what: string, bucket: IncidentView['buck
           ? 'Flapping · '
           : ''
   const parts = [`${incident.synthetic ? 'TEST · ' : ''}${state}${incident.level} · ${what}`]
-  const about = incident.classes.some((c) => c === 'exhaustion' || c === 'capacity' || c === 'divergence')
-  if (incident.state !== 'resolved' && bucket.ratio !== null && (about || bucket.ratio < 0.5)) {
+  // A bucket that is more full than not is no news; the alerts are about something else then.
+  if (incident.state !== 'resolved' && bucket.ratio !== null && bucket.ratio <= 0.5) {
     parts.push(`${percent(bucket.ratio)} left${bucket.trend ? `, ${bucket.trend}` : ''}`)
   }
   const values = Object.values(incident.keyLabels).filter((value) => value !== '')

@@ -167,8 +167,10 @@ export class Batch {
   readonly #rules: TransitionRules
   readonly #works: Work[] = []
   readonly #known = new Map<string, Work>()
-  readonly #touched = new Set<Draft>()
-  readonly #joined = new Map<number, Labels[]>()
+  /** drafts touched in this transaction, and the labels of what joined them */
+  readonly #touched = new Map<Draft, Labels[]>()
+  /** the same, of the webhook at hand */
+  #current = new Map<Draft, Labels[]>()
   readonly #inhibitors = new Map<string, Set<string>>()
   readonly #newInhibitors: { key: string; fingerprint: string }[] = []
   readonly #ended: string[] = []
@@ -324,19 +326,26 @@ export class Batch {
   }
 
   #enter(draft: Draft, joining: Joining, alert: ReceivedAlert): void {
-    const { now, policy } = this.#context
     if (joining.name === SELF_TEST) draft.incident.synthetic = true
-    joinAlert(draft, joining, this.#rules, now)
-    this.#touched.add(draft)
-    if (joining.suppressed === null)
-      this.#countIn(draft, alert.labels, alert.annotations, alert.externalURL, policy, now)
+    joinAlert(draft, joining, this.#rules, this.#context.now)
+    const joined = this.#touch(draft)
+    if (joining.suppressed !== null) return
+    joined.push(alert.labels)
+    this.#show(draft, alert.annotations, alert.externalURL)
   }
 
-  #countIn(draft: Draft, labels: Labels, annotations: Labels, externalURL: string, policy: Policy, now: number): void {
-    routeInto(draft, labels, policy, now)
-    const joined = this.#joined.get(draft.incident.id)
-    if (joined) joined.push(labels)
-    else this.#joined.set(draft.incident.id, [labels])
+  #touch(draft: Draft): Labels[] {
+    let joined = this.#current.get(draft)
+    if (!joined) {
+      joined = []
+      this.#current.set(draft, joined)
+    }
+    return joined
+  }
+
+  /** What messages show of the newest alert that counts. */
+  #show(draft: Draft, annotations: Labels, externalURL: string): void {
+    const { now, policy } = this.#context
     if (externalURL !== '') draft.incident.externalURL = externalURL
     const ratio = annotatedRatio(annotations, policy.annotations.bucketRatio)
     if (ratio !== null) {
@@ -355,7 +364,7 @@ export class Batch {
     const draft = await this.drafts.get(occurrence.incidentId)
     if (!draft) return
     endAlert(draft, occurrence)
-    this.#touched.add(draft)
+    this.#touch(draft)
   }
 
   /** A resolve of something never seen firing: remembered, so that its late firing is doubted. */
@@ -417,8 +426,8 @@ export class Batch {
     const draft = await this.drafts.get(row.incidentId)
     if (!draft) return
     releaseAlert(draft, { ...judged, known: true }, this.#rules, now)
-    this.#touched.add(draft)
-    this.#countIn(draft, labels, annotations, '', policy, now)
+    this.#touch(draft).push(labels)
+    this.#show(draft, annotations, '')
   }
 
   async loadInhibitorsOf(rows: readonly OccurrenceRow[]): Promise<void> {
@@ -428,9 +437,17 @@ export class Batch {
     for (const { key, fingerprint } of await this.#tx.inhibitors([...keys])) this.#addInhibitor(key, fingerprint)
   }
 
-  /** End of one webhook: its changes are told together. */
+  /** End of one webhook: its alerts are routed by the level that they reached together, and its changes told together. */
   settle(): void {
-    for (const draft of this.#touched) settle(draft, this.#rules, this.#context.now)
+    const { now, policy } = this.#context
+    for (const [draft, joined] of this.#current) {
+      for (const labels of joined) routeInto(draft, labels, policy, now)
+      settle(draft, this.#rules, now)
+      const before = this.#touched.get(draft)
+      if (before) before.push(...joined)
+      else this.#touched.set(draft, joined)
+    }
+    this.#current = new Map()
   }
 
   async store(): Promise<BatchResult> {
@@ -453,7 +470,7 @@ export class Batch {
     await tx.updateOccurrenceStates(states)
     if (this.#ended.length > 0 && policy.inhibitRules.length > 0) await tx.removeInhibitors(this.#ended)
     if (this.#newInhibitors.length > 0) await tx.addInhibitors(this.#newInhibitors)
-    await storeDrafts(tx, [...this.#touched], policy, now, (id) => this.#joined.get(id) ?? [])
+    await storeDrafts(tx, [...this.#touched.keys()], policy, now, (draft) => this.#touched.get(draft) ?? [])
     return {
       decisions: this.decisions,
       changed: this.#touched.size > 0,

@@ -35,19 +35,18 @@ export function routeInto(draft: Draft, labels: Labels, policy: Policy, now: num
 /**
  * Stores drafts: the incident, its story, deliveries for receivers that are new to it, and a nudge for those that it has.
  * @param joined labels of alerts that joined in this transaction, for drafts whose level rose
- * @returns the lanes that have something to do
  */
 export async function storeDrafts(
   tx: Tx,
   drafts: readonly Draft[],
   policy: Policy,
   now: number,
-  joined: (incidentId: number) => readonly Labels[] = () => [],
+  joined: (draft: Draft) => readonly Labels[] = () => [],
 ): Promise<void> {
   const changed: Draft[] = []
   for (const draft of drafts) {
     if (draft.reroute) {
-      for (const labels of joined(draft.incident.id)) routeInto(draft, labels, policy, now)
+      for (const labels of joined(draft)) routeInto(draft, labels, policy, now)
       if (!draft.isNew) {
         for (const row of await tx.firingRows(draft.incident.id, REROUTE_LIMIT)) {
           routeInto(draft, row.payload.labels, policy, now)

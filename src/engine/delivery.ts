@@ -31,16 +31,23 @@ const RENEW_AFTER = 3 * SECOND
 const STEP_LIMIT = 20 * SECOND
 /** Other replicas commit too: look for their changes this often. */
 const POLL = 500
+/** What a process that died was sending may still be worked on over there: a look for it waits this long. */
+const SETTLE = 2 * SECOND
 /** Ids of one's own messages handed to an adapter that searches for a lost one. */
 const REFERENCES = 200
+/** Targets left out of a look; more would make the statement large, and the rest can wait for the next round. */
+const MAX_EXCEPT = 200
+
+/** Makes the owner of each lane object another one, so that each has a fence of its own. */
+let made = 0
 
 export type Lane = {
   readonly name: string
   /** something may be due */
   wake(): void
-  /** one round: starts what may start, waits for it and records it. For tests and for draining. */
+  /** starts what may start, waits for it and for what follows, and records it; @returns how much. For tests. */
   tick(): Promise<number>
-  /** starts nothing new, waits for what runs, records it */
+  /** starts nothing new, waits for what runs, records it, and gives the lane free */
   stop(): Promise<void>
 }
 
@@ -53,8 +60,15 @@ export function createLane(destination: Destination, deps: LaneDeps): Lane {
   const { store, clock, log } = deps
   const random = deps.random ?? Math.random
   const pacer = new Pacer(destination.pacing, clock())
-  const running = new Set<Promise<void>>()
+  /** steps under way, by delivery */
+  const running = new Map<number, Promise<void>>()
   let outcomes: DeliveryOutcome[] = []
+  let owner = `${deps.owner}/${++made}`
+  /** the name under which this lane was held before, until it is given free */
+  let former: string | null = null
+  let tryAt = 0
+  let takenAt = 0
+  let pumping: Promise<unknown> = Promise.resolve()
   let fence: number | null = null
   let leasedUntil = 0
   let renewAt = 0
@@ -65,57 +79,119 @@ export function createLane(destination: Destination, deps: LaneDeps): Lane {
 
   async function hold(now: number): Promise<number | null> {
     if (fence !== null && now < renewAt && now < leasedUntil) return fence
+    if (fence === null && now < tryAt) return null
     const until = now + LEASE
     // A SQLite file is ours alone: whoever held the lane before is dead.
     const steal = store.exclusive && fence === null
-    const taken = await store.write((tx) => tx.takeLane(destination.lane, deps.owner, now, until, steal))
+    const taken = await store.write(async (tx) => {
+      if (former !== null) await tx.releaseLanes(former)
+      return tx.takeLane(destination.lane, owner, now, until, steal)
+    })
+    former = null
+    if (taken !== fence) takenAt = now
     fence = taken
     leasedUntil = taken === null ? 0 : until
     renewAt = now + RENEW_AFTER
+    tryAt = now + POLL
     return taken
   }
 
-  async function pump(): Promise<number> {
-    let now = clock()
+  /** Under another name the fence rises, and what was begun under the old one is looked at again, as doubtful. */
+  function startAfresh(): void {
+    former = owner
+    owner = `${deps.owner}/${++made}`
+    fence = null
+    tryAt = 0
+  }
+
+  /** Rounds never overlap: two would choose the same deliveries. */
+  function pump(): Promise<number> {
+    const mine = pumping.then(pumpAlone)
+    pumping = mine.catch(() => {})
+    return mine
+  }
+
+  async function pumpAlone(): Promise<number> {
+    const now = clock()
     const free = pacer.free(now)
-    if (stopped || (free <= 0 && outcomes.length === 0)) return 0
+    if (stopped) return 0
+    if (free <= 0 && outcomes.length === 0) {
+      // Else another replica would take over while ours still send.
+      if (running.size > 0 && !store.exclusive) await hold(now)
+      return 0
+    }
     const held = await hold(now)
     if (held === null) return 0
-    const { targets } = pacer.blocked(now)
-    const found =
-      free > 0 ? await store.due({ lane: destination.lane, fence: held, now, limit: free, except: targets }) : []
-    now = clock()
-    const chosen: Delivery[] = []
-    for (const row of found) {
-      if (pacer.wait(row.target, row.priority === 0, now) > 0) continue
-      pacer.start(row.target, now)
-      chosen.push(row)
-    }
+    const chosen = free > 0 ? await choose(held, free) : []
     const recording = outcomes
     outcomes = []
     if (chosen.length === 0 && recording.length === 0) return 0
-    let doubtful: Set<number>
+    let doubtful: Set<number> | null
     try {
-      const ids = chosen.map((row) => row.id)
-      doubtful = new Set(
-        await store.write(async (tx) => {
-          if (recording.length > 0) await tx.recordOutcomes(recording)
-          return ids.length > 0 ? tx.beginSteps(ids, held) : []
-        }),
-      )
+      doubtful = await store.write(async (tx) => {
+        if (recording.length > 0) await tx.recordOutcomes(recording)
+        if (chosen.length === 0) return new Set<number>()
+        // Transactions are serial over all replicas: who holds the lane here holds it until the marks are stored.
+        if (!store.exclusive && (await tx.takeLane(destination.lane, owner, now, now + LEASE, false)) !== held)
+          return null
+        const ids = chosen.map((row) => row.id)
+        return new Set(await tx.beginSteps(ids, held))
+      })
     } catch (error) {
       outcomes = [...recording, ...outcomes]
       for (const row of chosen) pacer.ended(row.target, clock())
+      // The marks may be stored although nobody told us so.
+      if (chosen.length > 0) startAfresh()
       throw error
+    }
+    if (doubtful === null) {
+      for (const row of chosen) pacer.ended(row.target, clock())
+      fence = null
+      return 0
     }
     for (const row of chosen) {
       const step = run(row, held, doubtful.has(row.id)).finally(() => {
-        running.delete(step)
+        running.delete(row.id)
         wake()
       })
-      running.add(step)
+      running.set(row.id, step)
     }
     return chosen.length
+  }
+
+  /** What may start now. Targets that must wait are left out of the next look, so that they hold up no other. */
+  async function choose(held: number, free: number): Promise<Delivery[]> {
+    const now = clock()
+    const except = new Set(pacer.blocked(now).targets)
+    const chosen: Delivery[] = []
+    for (;;) {
+      // Those that settle after a crash must not crowd out the others.
+      const settling = now < takenAt + SETTLE
+      const limit = free - chosen.length + (settling ? destination.pacing.concurrency : 0)
+      const query = { lane: destination.lane, fence: held, now, limit, except: [...except] }
+      const found = await store.due(query)
+      const before = chosen.length + except.size
+      for (const row of found) {
+        if (running.has(row.id) || chosen.some(({ id }) => id === row.id)) continue
+        if (outcomes.some(({ id }) => id === row.id)) continue
+        if (chosen.length >= free) break
+        // What comes behind something that must wait keeps its place behind it.
+        if (except.has(row.target)) continue
+        if (settling && row.inflight !== null) {
+          // Where order counts nothing may overtake it: the look for a lost message relies on that.
+          if (destination.pacing.perTarget === 1) except.add(row.target)
+          continue
+        }
+        if (pacer.wait(row.target, row.priority === 0, now) > 0) {
+          except.add(row.target)
+          continue
+        }
+        pacer.start(row.target, now)
+        chosen.push(row)
+      }
+      const nothingNew = chosen.length + except.size === before
+      if (chosen.length >= free || found.length < limit || nothingNew || except.size > MAX_EXCEPT) return chosen
+    }
   }
 
   async function run(row: Delivery, begun: number, inDoubt: boolean): Promise<void> {
@@ -128,6 +204,7 @@ export function createLane(destination: Destination, deps: LaneDeps): Lane {
   async function stepOf(row: Delivery, inDoubt: boolean): Promise<StepResult & { version: number }> {
     const controller = new AbortController()
     let limit: NodeJS.Timeout | undefined
+    let begun = false
     try {
       const incident = await deps.loadView(row.incidentId)
       if (incident === null)
@@ -144,6 +221,7 @@ export function createLane(destination: Destination, deps: LaneDeps): Lane {
           })
         }, STEP_LIMIT)
       })
+      begun = true
       const step = destination.step({
         target: row.target,
         settings: row.settings,
@@ -159,7 +237,7 @@ export function createLane(destination: Destination, deps: LaneDeps): Lane {
     } catch (error) {
       log.error({ err: error, lane: destination.lane, delivery: row.id }, 'a delivery step failed in Claw itself')
       const reason = `Claw could not prepare the message: ${messageOf(error).slice(0, 200)}`
-      return { outcome: 'retry', reason, retryAfterMs: null, inDoubt: true, scope: 'target', version: row.shown }
+      return { outcome: 'retry', reason, retryAfterMs: null, inDoubt: begun, scope: 'target', version: row.shown }
     } finally {
       clearTimeout(limit)
     }
@@ -299,22 +377,29 @@ export function createLane(destination: Destination, deps: LaneDeps): Lane {
     name: destination.lane,
     wake,
     async tick() {
-      while (round) await round
-      const started = await pump()
-      await Promise.all(running)
-      while (round) await round
-      if (outcomes.length > 0) await pump()
-      return started
+      let started = await pump()
+      for (;;) {
+        if (running.size > 0) await Promise.all(running.values())
+        else if (round) await round
+        else if (outcomes.length > 0) started += await pump()
+        else return started
+      }
     },
     async stop() {
       stopped = true
       clearTimeout(timer)
-      await Promise.all(running)
+      await pumping
+      while (running.size > 0) await Promise.all(running.values())
       while (round) await round
-      if (outcomes.length > 0) {
-        const recording = outcomes
+      try {
+        await store.write(async (tx) => {
+          if (outcomes.length > 0) await tx.recordOutcomes(outcomes)
+          for (const name of [owner, former]) if (name !== null) await tx.releaseLanes(name)
+        })
         outcomes = []
-        await store.write((tx) => tx.recordOutcomes(recording))
+      } catch (error) {
+        // Stored as begun, so the next owner looks before it repeats them.
+        log.warn({ err: error, lane: destination.lane, steps: outcomes.length }, 'what was just sent is not recorded')
       }
       await destination.close()
     },

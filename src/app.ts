@@ -16,6 +16,7 @@ import { buildDestinations, buildSources } from './destinations.ts'
 import { createChecks } from './engine/checks.ts'
 import { createLane, type Lane } from './engine/delivery.ts'
 import { createIngest } from './engine/ingest.ts'
+import { createPulse } from './engine/pulse.ts'
 import { createSelfTest } from './engine/selftest.ts'
 import { createSignals, type Signals } from './engine/signals.ts'
 import { createViews } from './engine/view.ts'
@@ -149,7 +150,9 @@ export async function start(loaded: Loaded, deps: AppDeps): Promise<App> {
     retention: () => running.loaded.config.retention,
     onStored: wake,
     startedAt,
-    everyRound: () => selfTest.tick(),
+    everyRound: async () => {
+      await Promise.all([selfTest.tick(), pulse.tick()])
+    },
   })
 
   // -- HTTP
@@ -218,6 +221,16 @@ export async function start(loaded: Loaded, deps: AppDeps): Promise<App> {
     every: () => running.loaded.config.selftest.every ?? null,
     post: (body) => postToSelf(server.url, acceptedHeaders(running.loaded)[0], body),
     onResult: (outcome) => metrics.action('selftest', outcome),
+  })
+  const pulse = createPulse({
+    store,
+    clock,
+    log,
+    every: () => {
+      const { ping_url: url, ping_interval: every } = running.loaded.config.heartbeat
+      return url === undefined ? null : every
+    },
+    send: () => pingOutside(running.loaded.config.heartbeat.ping_url ?? ''),
   })
   wake()
   checks.run()
@@ -294,4 +307,13 @@ async function postToSelf(url: string, authorization: string | undefined, body: 
     signal: AbortSignal.timeout(10 * SECOND),
   })
   if (!answer.ok) throw new ClawError('unavailable', `The receiver answered ${answer.status} to the self-test.`)
+}
+
+/** The address may hold a secret in its path: what fetch says of it is not passed on. */
+async function pingOutside(url: string): Promise<void> {
+  const answer = await fetch(url, { signal: AbortSignal.timeout(5 * SECOND) }).catch(() => null)
+  await answer?.body?.cancel()
+  if (!answer?.ok) {
+    throw new ClawError('unavailable', `heartbeat.ping_url ${answer ? `answered ${answer.status}` : 'did not answer'}.`)
+  }
 }

@@ -63,8 +63,18 @@ export type StepResult =
   | { outcome: 'progress'; state: Json; reference: string | null }
   /** nothing to do before `at` (ms since the epoch): e.g. a push limited to one a minute */
   | { outcome: 'later'; state: Json; reference: string | null; at: number; reason: string }
-  /** failed and may be tried again; `inDoubt` when it may have taken effect; `scope` says who else must wait */
-  | { outcome: 'retry'; reason: string; retryAfterMs: number | null; inDoubt: boolean; scope: 'target' | 'lane' }
+  /**
+   * failed and may be tried again; `inDoubt` when it may have taken effect; `scope` says who else must wait; `state` where
+   * the next try should find another one
+   */
+  | {
+      outcome: 'retry'
+      reason: string
+      retryAfterMs: number | null
+      inDoubt: boolean
+      scope: 'target' | 'lane'
+      state?: Json
+    }
   /** trying again cannot help: dead letter */
   | { outcome: 'dead'; reason: string }
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { AlertClass, Labels, Level } from './alert.ts'
 import type { Page, StoryEvent } from './view.ts'
 
@@ -98,7 +99,7 @@ export const MAX_TRACKED = 50
 
 /**
  * The correlation key of an alert: the values of `correlateBy`, a missing label being empty; all missing: the alert name
- * (contract.md, section 8). `key` is JSON, so any string is safe in it.
+ * (contract.md, section 8). `key` is JSON, so any string is safe in it; where that is long, its hash.
  */
 export function correlationKey(labels: Labels, correlateBy: readonly string[]): { key: string; keyLabels: Labels } {
   let found = false
@@ -108,9 +109,15 @@ export function correlationKey(labels: Labels, correlateBy: readonly string[]): 
     if (value !== '') found = true
     keyLabels[name] = value
   }
-  if (found) return { key: JSON.stringify(keyLabels), keyLabels }
+  if (found) return { key: indexable(JSON.stringify(keyLabels)), keyLabels }
   const alertname = (Object.hasOwn(labels, 'alertname') && labels.alertname) || 'unnamed alert'
-  return { key: JSON.stringify({ alertname }), keyLabels: { alertname } }
+  return { key: indexable(JSON.stringify({ alertname })), keyLabels: { alertname } }
+}
+
+/** PostgreSQL refuses index entries of more than 2704 bytes (nbtree): a longer key is told apart by its hash. */
+export function indexable(text: string): string {
+  if (Buffer.byteLength(text) <= 1000) return text
+  return `sha256:${createHash('sha256').update(text).digest('hex')}`
 }
 
 export type StoryLine = Omit<StoryEvent, 'seq'>

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Labels } from './alert.ts'
+import { indexable } from './incident.ts'
 import type { Matcher } from './matchers.ts'
 import { labelOf, matchAll, matchersText } from './matchers.ts'
 
@@ -95,5 +96,5 @@ export function inhibitTargetKeys(rules: readonly InhibitRule[], labels: Labels)
 }
 
 function equalValues(rule: InhibitRule, labels: Labels): string {
-  return JSON.stringify(rule.equal.map((name) => labelOf(labels, name)))
+  return indexable(JSON.stringify(rule.equal.map((name) => labelOf(labels, name))))
 }

@@ -30,7 +30,8 @@ function count(map: Record<string, number>, key: string, by: number): boolean {
   const now = Object.hasOwn(map, key) ? (map[key] ?? 0) : 0
   if (now === 0 && by > 0 && Object.keys(map).length >= MAX_TRACKED) return false
   if (now + by <= 0) delete map[key]
-  else map[key] = now + by
+  // Not an assignment: a label may be called __proto__.
+  else Object.defineProperty(map, key, { value: now + by, enumerable: true, configurable: true, writable: true })
   return now === 0 && by > 0
 }
 
@@ -48,7 +49,7 @@ export function joinAlert(draft: Draft, joining: Joining, rules: TransitionRules
   }
   if (incident.state === 'resolved') reopen(draft, joining, rules, now)
   const newRegion = count(incident.regions, joining.region, 1) && !incident.allRegions.includes(joining.region)
-  if (newRegion) incident.allRegions.push(joining.region)
+  if (newRegion && incident.allRegions.length < MAX_TRACKED) incident.allRegions.push(joining.region)
   incident.firing += 1
   if (joining.alertClass && !incident.classes.includes(joining.alertClass)) incident.classes.push(joining.alertClass)
   if (incident.check === 'believe' || incident.check === 'quiet' || incident.check === 'suppressed') {
@@ -67,14 +68,20 @@ export function joinAlert(draft: Draft, joining: Joining, rules: TransitionRules
     addPage(draft, 'first page')
   } else if (incident.state !== 'resolved') {
     if (worse(incident.level, before)) draft.worse.level = incident.level
-    if (newRegion && incident.allRegions.length > 1) draft.worse.regions.push(joining.region)
+    // An alert without a region says nothing about where else it burns.
+    if (
+      newRegion &&
+      joining.region !== '' &&
+      incident.allRegions.some((region) => region !== '' && region !== joining.region)
+    )
+      draft.worse.regions.push(joining.region)
   }
 }
 
 function raiseLevel(draft: Draft, rules: TransitionRules): void {
   const { incident } = draft
   if (incident.levelSetBy !== null) return
-  const regions = Object.keys(incident.regions)
+  const regions = Object.keys(incident.regions).filter((region) => region !== '')
   let level = incident.baseLevel
   let reason = incident.baseReason
   if (rules.raiseAtRegions > 0 && regions.length >= rules.raiseAtRegions && raise(level) !== level) {
@@ -116,6 +123,8 @@ function wakeAgain(draft: Draft, reason: string): void {
   incident.signalLost = false
   incident.check = null
   incident.nextCheckAt = null
+  // It may never have paged, when all that it had was suppressed.
+  incident.pageCount = Math.max(1, incident.pageCount)
   incident.pages = [
     ...incident.pages.filter((page) => page.key !== ''),
     { key: '', generation, revision: 0, state: 'triggered', reason },
@@ -177,13 +186,7 @@ function tellWorse(draft: Draft, now: number): void {
   const { incident, worse } = draft
   const parts: string[] = []
   if (worse.level !== null) parts.push(`now ${worse.level} (${incident.levelReason})`)
-  if (worse.regions.length > 0)
-    parts.push(
-      `also in ${worse.regions
-        .slice(0, 5)
-        .map((r) => r || 'an unnamed region')
-        .join(', ')}`,
-    )
+  if (worse.regions.length > 0) parts.push(`also in ${worse.regions.slice(0, 5).join(', ')}`)
   const text = `Worse: ${parts.join(', ')}.`
   worsen(draft, text)
   tell(draft, now, 'worsened', text, true)

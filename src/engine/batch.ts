@@ -1,21 +1,27 @@
 import type { Alert, Labels } from '../core/alert.ts'
-import type { Json } from '../core/delivery.ts'
-import { correlationKey, type Draft, draftOf, newIncident, type Occurrence } from '../core/incident.ts'
+import type { Draft, Occurrence } from '../core/incident.ts'
 import { type Reception, receive } from '../core/occurrence.ts'
-import { inMaintenance, type Policy } from '../core/policy.ts'
+import type { Policy } from '../core/policy.ts'
 import { inhibitSourceKeys, inhibitTargetKeys } from '../core/routing.ts'
-import { classOf, levelOf } from '../core/severity.ts'
+import { levelOf } from '../core/severity.ts'
 import type { OccurrencePayload, OccurrenceRow, Touch, Tx } from '../core/store.ts'
 import { endAlert, type Joining, joinAlert, releaseAlert, settle, type TransitionRules } from '../core/transitions.ts'
 import { routeInto, storeDrafts } from './changes.ts'
-
-export type ReceivedAlert = Alert & { extra?: Json }
+import { Drafts, mayJoin } from './drafts.ts'
+import {
+  annotatedRatio,
+  heartbeatSource,
+  judge,
+  keyOf,
+  nameOf,
+  payloadOf,
+  type ReceivedAlert,
+  regionOf,
+  SELF_TEST,
+} from './judge.ts'
 
 /** One webhook, validated. */
 export type Received = { alerts: readonly ReceivedAlert[] }
-
-/** Claw's own alert that proves the way to a page; each run is an incident of its own. */
-export const SELF_TEST = 'ClawSelfTest'
 
 export type BatchContext = { policy: Policy; now: number; believes: boolean }
 
@@ -38,91 +44,6 @@ export function transitionRules(policy: Policy, believes: boolean): TransitionRu
     flapping: policy.flapping,
     recheckAfterResolve: policy.recheckAfterResolve,
     believes,
-  }
-}
-
-const regionOf = (labels: Labels): string => (Object.hasOwn(labels, 'region') ? (labels.region ?? '') : '')
-const nameOf = (labels: Labels): string => (Object.hasOwn(labels, 'alertname') && labels.alertname) || 'unnamed alert'
-
-/** A self-test must not join, reopen or flap, so that each run has a key of its own. */
-function keyOf(labels: Labels, policy: Policy): { key: string; keyLabels: Labels } {
-  return correlationKey(labels, nameOf(labels) === SELF_TEST ? ['alertname', 'run'] : policy.correlateBy)
-}
-
-/** Judges one alert by the policy: level, class, region, and whether it is kept quiet. */
-export function judge(
-  labels: Labels,
-  policy: Policy,
-  now: number,
-  inhibited: (keys: string[]) => boolean,
-): Omit<Joining, 'known'> {
-  const { level, reason } = levelOf(policy.severities, labels)
-  let suppressed: string | null = null
-  if (policy.inhibitRules.length > 0 && inhibited(inhibitTargetKeys(policy.inhibitRules, labels))) {
-    suppressed = 'inhibited by another alert'
-  } else if (policy.maintenance.length > 0) {
-    const window = inMaintenance(policy, labels, now)
-    if (window !== null) suppressed = `maintenance: ${window}`
-  }
-  return {
-    name: nameOf(labels),
-    region: regionOf(labels),
-    level,
-    levelReason: reason,
-    alertClass: classOf(policy.classes, labels),
-    suppressed,
-  }
-}
-
-/** The incidents that a transaction touches, each loaded once. */
-class Drafts {
-  readonly byId = new Map<number, Draft>()
-  readonly #latest = new Map<string, Draft | null>()
-  readonly #tx: Tx
-  #nextId: number | null = null
-
-  constructor(tx: Tx) {
-    this.#tx = tx
-  }
-
-  async preload(keys: readonly string[], ids: readonly number[]): Promise<void> {
-    if (keys.length > 0) {
-      for (const key of keys) this.#latest.set(key, null)
-      for (const incident of await this.#tx.latestIncidents(keys)) {
-        const draft = draftOf(incident)
-        this.byId.set(incident.id, draft)
-        this.#latest.set(incident.key, draft)
-      }
-    }
-    const missing = ids.filter((id) => !this.byId.has(id))
-    if (missing.length > 0) {
-      for (const incident of await this.#tx.incidents(missing)) this.byId.set(incident.id, draftOf(incident))
-    }
-  }
-
-  async latest(key: string): Promise<Draft | null> {
-    let draft = this.#latest.get(key)
-    if (draft === undefined) {
-      const [incident] = await this.#tx.latestIncidents([key])
-      draft = incident ? (this.byId.get(incident.id) ?? draftOf(incident)) : null
-      if (draft) this.byId.set(draft.incident.id, draft)
-      this.#latest.set(key, draft)
-    }
-    return draft
-  }
-
-  async get(id: number): Promise<Draft | null> {
-    if (!this.byId.has(id)) await this.preload([], [id])
-    return this.byId.get(id) ?? null
-  }
-
-  async create(key: string, keyLabels: Labels, now: number): Promise<Draft> {
-    const id = this.#nextId ?? (await this.#tx.nextIncidentId())
-    this.#nextId = id + 1
-    const draft = draftOf(newIncident(id, key, keyLabels, now), true)
-    this.byId.set(id, draft)
-    this.#latest.set(key, draft)
-    return draft
   }
 }
 
@@ -150,15 +71,6 @@ export async function storeBatch(tx: Tx, webhooks: readonly Received[], context:
     batch.settle()
   }
   return batch.store()
-}
-
-/** One heartbeat per Prometheus: what its Watchdog alert says of itself besides name and severity. */
-export function heartbeatSource(labels: Labels): string {
-  return Object.keys(labels)
-    .filter((name) => name !== 'alertname' && name !== 'severity')
-    .sort()
-    .map((name) => `${name}=${JSON.stringify(labels[name])}`)
-    .join(',')
 }
 
 export class Batch {
@@ -313,6 +225,11 @@ export class Batch {
       reused.payload = payload
       mark(reused, 'update')
     } else {
+      if (before && before.occurrence.doubtUntil !== null) {
+        // It fires in another incident now: believing the old doubt later would count it twice.
+        before.occurrence.doubtUntil = null
+        mark(before, 'state')
+      }
       const work: Work = { occurrence, payload, write: 'insert' }
       this.#works.push(work)
       this.#known.set(alert.fingerprint, work)
@@ -469,7 +386,11 @@ export class Batch {
     await tx.updateOccurrences(updates)
     await tx.updateOccurrenceStates(states)
     if (this.#ended.length > 0 && policy.inhibitRules.length > 0) await tx.removeInhibitors(this.#ended)
-    if (this.#newInhibitors.length > 0) await tx.addInhibitors(this.#newInhibitors)
+    // What began and ended within this batch inhibits nothing any more.
+    const inhibitors = this.#newInhibitors.filter(
+      ({ fingerprint }) => this.#known.get(fingerprint)?.occurrence.state === 'firing',
+    )
+    if (inhibitors.length > 0) await tx.addInhibitors(inhibitors)
     await storeDrafts(tx, [...this.#touched.keys()], policy, now, (draft) => this.#touched.get(draft) ?? [])
     return {
       decisions: this.decisions,
@@ -477,13 +398,6 @@ export class Batch {
       opened: this.#opened.map(({ incident }) => ({ id: incident.id, level: incident.level, key: incident.key })),
     }
   }
-}
-
-/** Contract.md, section 8: open incidents always; resolved ones within the window for the same, or for another alert. */
-function mayJoin(draft: Draft, same: boolean, policy: Policy, now: number): boolean {
-  const { incident } = draft
-  if (incident.state !== 'resolved' || incident.resolvedAt === null) return true
-  return now - incident.resolvedAt <= (same ? policy.reopenWithin : policy.correlationWindow)
 }
 
 /** 'update' and 'insert' write everything, so a weaker mark never replaces them. */
@@ -498,27 +412,4 @@ function mark(work: Work, write: 'touch' | 'update' | 'state'): void {
 function touch(work: Work, alert: ReceivedAlert): void {
   work.payload = payloadOf(alert)
   mark(work, 'touch')
-}
-
-function payloadOf(alert: ReceivedAlert): OccurrencePayload {
-  const payload: OccurrencePayload = {
-    labels: alert.labels,
-    annotations: alert.annotations,
-    generatorURL: alert.generatorURL,
-  }
-  if (alert.extra !== undefined) payload.extra = alert.extra
-  return payload
-}
-
-/** A ratio from the first annotation that holds one: `0.04`, `4 %` or `4%`; null when none does. */
-export function annotatedRatio(annotations: Labels, names: readonly string[]): number | null {
-  for (const name of names) {
-    const text = Object.hasOwn(annotations, name) ? annotations[name] : undefined
-    const match =
-      text === undefined || text.length > 40 ? null : /^\s*(\d+(?:\.\d+)?(?:e-?\d+)?)\s*(%?)\s*$/i.exec(text)
-    if (!match) continue
-    const ratio = Number(match[1]) / (match[2] === '%' ? 100 : 1)
-    if (ratio >= 0 && ratio <= 1) return ratio
-  }
-  return null
 }

@@ -318,6 +318,7 @@ export function createLane(destination: Destination, deps: LaneDeps): Lane {
       dueAt: now + wait,
       attempts: row.attempts + 1,
       inDoubt: doubted || result.inDoubt,
+      adapterState: result.state ?? row.adapterState,
       reason: result.reason,
     }
   }

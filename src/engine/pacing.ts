@@ -157,5 +157,5 @@ export class Pacer {
  */
 export function backOff(attempts: number, retryAfterMs: number | null, random: number): number {
   const ceiling = Math.min(MAX_PAUSE, 500 * 2 ** Math.min(attempts, 10))
-  return Math.max(retryAfterMs ?? 0, Math.round(50 + random * ceiling))
+  return Math.max(retryAfterMs ?? 0, Math.min(MAX_PAUSE, Math.round(50 + random * ceiling)))
 }

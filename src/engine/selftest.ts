@@ -2,8 +2,8 @@ import type { Logger } from 'pino'
 import { type Clock, MINUTE } from '../core/clock.ts'
 import { messageOf } from '../core/errors.ts'
 import type { Store } from '../core/store.ts'
-import { SELF_TEST } from './batch.ts'
 import { fingerprintOf } from './checks.ts'
+import { SELF_TEST } from './judge.ts'
 
 export type SelfTestDeps = {
   store: Store

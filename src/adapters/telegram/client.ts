@@ -6,13 +6,15 @@ import { plainText } from './html.ts'
 export type Bot = {
   /** @returns the new message's id */
   send(to: SendTo, html: string, signal: AbortSignal): Promise<number>
-  edit(chat: string, messageId: number, html: string, signal: AbortSignal): Promise<void>
+  /** @returns the id of the message that it replies to, null for none */
+  edit(chat: string, messageId: number, html: string, signal: AbortSignal): Promise<number | null>
   close(): void
 }
 
 export type SendTo = { chat: string; thread: number | null; replyTo: number | null; silent: boolean }
 
 const Sent = z.object({ message_id: z.int() })
+const Edited = z.object({ reply_to_message: z.object({ message_id: z.int() }) })
 
 /** The two calls that a destination needs, each ended by `signal` or the time-out. All throw what `judge` understands. */
 export function createBot(options: { token: string; apiRoot: string; timeoutMs: number }): Bot {
@@ -47,7 +49,8 @@ export function createBot(options: { token: string; apiRoot: string; timeoutMs: 
     },
     async edit(chat, messageId, html, signal) {
       const payload = { chat_id: chat, message_id: messageId, link_preview_options: { is_disabled: true } }
-      await withPlainText(html, (text) => call('editMessageText', { ...payload, ...text }, signal))
+      const edited = await withPlainText(html, (text) => call('editMessageText', { ...payload, ...text }, signal))
+      return Edited.safeParse(edited).data?.reply_to_message.message_id ?? null
     },
     close: () => agent.destroy(),
   }

@@ -63,6 +63,7 @@ class Step {
       lastPushAt: null,
       replies: [],
       replyAfter: null,
+      postAfter: null,
     }
   }
 
@@ -89,20 +90,30 @@ class Step {
       const to = { chat, thread, replyTo: null, silent: !notify }
       return this.#posted(await this.#bot.send(to, this.#mainText(), this.#input.signal))
     } catch (error) {
-      return await this.#failed(judge(error), this.#key('main'))
+      const failure = judge(error)
+      const result = await this.#failed(failure, null)
+      if (result.outcome !== 'retry' || failure.kind !== 'retry' || !failure.inDoubt) return result
+      // Stored before others post here: after a crash nobody would know any more where to look.
+      return { ...result, state: { ...this.#state, postAfter: await this.#highestKnown() } }
     }
   }
 
   async #findMain(): Promise<StepResult> {
-    const result = await this.#probes.search(this.#key('main'), this.#input, this.#state.chat, this.#mainText())
+    const { chat } = this.#state
+    const after = this.#state.postAfter ?? (await this.#highestKnown())
+    const sought = { chat, html: this.#mainText(), after, repliesTo: [null, this.#settings.thread] }
+    const result = await this.#probes.search(this.#key('main'), this.#input, sought)
     if ('found' in result) return this.#posted(result.found)
-    return 'none' in result ? this.#post() : this.#failed(result.failure, null)
+    if ('none' in result) return this.#post()
+    const failed = await this.#failed(result.failure, null)
+    return failed.outcome === 'retry' ? { ...failed, state: { ...this.#state, postAfter: after } } : failed
   }
 
   #posted(messageId: number): StepResult {
     this.#probes.forget(this.#key('main'))
     const { version, story } = this.#input.incident
-    return this.#shown({ ...this.#state, messageId, version, storySeq: newestSeq(story), replyAfter: null })
+    const told = { storySeq: newestSeq(story), replyAfter: null, postAfter: null }
+    return this.#shown({ ...this.#state, messageId, version, ...told })
   }
 
   async #edit(messageId: number, events: StoryEvent[]): Promise<StepResult> {
@@ -139,8 +150,8 @@ class Step {
   }
 
   async #findReply(messageId: number, events: StoryEvent[], after: number): Promise<StepResult> {
-    const text = this.#replyText(events)
-    const result = await this.#probes.search(this.#key('reply'), this.#input, this.#state.chat, text, after)
+    const sought = { chat: this.#state.chat, html: this.#replyText(events), after, repliesTo: [messageId] }
+    const result = await this.#probes.search(this.#key('reply'), this.#input, sought)
     if ('found' in result) return this.#replied(result.found)
     if ('failure' in result) return this.#failed(result.failure, null)
     return this.#reply(messageId, events)
@@ -193,7 +204,14 @@ class Step {
   async #failed(failure: Failure, lost: string | null, after?: number): Promise<StepResult> {
     switch (failure.kind) {
       case 'moved':
-        return this.#shown({ ...this.#state, chat: failure.chat, messageId: null, version: 0, replyAfter: null })
+        return this.#shown({
+          ...this.#state,
+          chat: failure.chat,
+          messageId: null,
+          version: 0,
+          replyAfter: null,
+          postAfter: null,
+        })
       case 'retry': {
         if (failure.inDoubt && lost !== null) await this.#probes.lost(lost, this.#input, after)
         const { reason, retryAfterMs, scope } = failure

@@ -34,18 +34,26 @@ export class Probes {
     this.#lost.delete(key)
   }
 
-  /** @param after the highest id known before the message was sent, where the state tells it */
-  async search(key: string, input: StepInput, chat: string, html: string, after?: number): Promise<Probed> {
+  /**
+   * @param after the highest id known before the message was sent
+   * @param repliesTo what the lost message replies to, one of these; another one is a lost message of another incident,
+   * which gets its own text back as soon as that looks for it
+   */
+  async search(
+    key: string,
+    input: StepInput,
+    sought: { chat: string; html: string; after: number; repliesTo: readonly (number | null)[] },
+  ): Promise<Probed> {
+    const { chat, html, after, repliesTo } = sought
     const known = await knownIds(input)
-    const start = after ?? highest(known)
-    const lost = this.#lost.get(key) ?? { after: start, next: start + 1 }
+    const lost = this.#lost.get(key) ?? { after, next: after + 1 }
     this.#lost.set(key, lost)
     let tried = 0
     for (let id = lost.after + 1; tried < LIMITS.probes && id <= lost.after + 10 * LIMITS.probes; id++) {
       if (known.has(id)) continue
       tried++
       if (id < lost.next) continue
-      const failure = await this.#try(chat, id, html, input.signal)
+      const failure = await this.#try(chat, id, html, repliesTo, input.signal)
       if (failure === null || failure.kind === 'same') {
         this.#lost.delete(key)
         return { found: id }
@@ -57,10 +65,16 @@ export class Probes {
     return { none: true }
   }
 
-  async #try(chat: string, id: number, html: string, signal: AbortSignal): Promise<Failure | null> {
+  async #try(
+    chat: string,
+    id: number,
+    html: string,
+    repliesTo: readonly (number | null)[],
+    signal: AbortSignal,
+  ): Promise<Failure | null> {
     try {
-      await this.#bot.edit(chat, id, html, signal)
-      return null
+      const repliedTo = await this.#bot.edit(chat, id, html, signal)
+      return repliesTo.includes(repliedTo) ? null : { kind: 'gone', reason: 'the message is not the one that was lost' }
     } catch (error) {
       return judge(error)
     }

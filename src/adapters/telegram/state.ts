@@ -18,6 +18,8 @@ export type TelegramState = {
   replies: number[]
   /** set before a reply may be sent: the highest id that was known then, where a lost reply is looked for */
   replyAfter: number | null
+  /** set when the message itself may have been posted without our knowing: the highest id that was known then */
+  postAfter: number | null
 }
 
 const State = z.object({
@@ -28,6 +30,7 @@ const State = z.object({
   lastPushAt: z.number().nullable().catch(null),
   replies: z.array(z.int()).catch([]),
   replyAfter: z.int().nullable().catch(null),
+  postAfter: z.int().nullable().catch(null),
 })
 
 /** The stored state, or null where there is none; one of an unknown shape counts as none. */

@@ -8,10 +8,10 @@ import type { Policy } from '../core/policy.ts'
 import type { InhibitRule, Route } from '../core/routing.ts'
 import { inhibitRule } from '../core/routing.ts'
 import { DEFAULT_CLASSES } from '../core/severity.ts'
+import { suggestion } from '../core/suggest.ts'
 import type { TimeInterval, TimeIntervalInput } from '../core/timeinterval.ts'
 import { parseTimeInterval } from '../core/timeinterval.ts'
 import type { Path } from './problems.ts'
-import { suggestion } from './problems.ts'
 import type { Config, ReceiverConfig, RouteConfig } from './schema.ts'
 
 /** Takes a mistake; `column` counts from 1 within the text at `path`. */

@@ -1,5 +1,5 @@
+import { suggestion } from '../core/suggest.ts'
 import type { Report } from './build.ts'
-import { suggestion } from './problems.ts'
 import type { Config, ReceiverConfig } from './schema.ts'
 
 /** Everything that one key says about another, apart from routes. Mistakes go to `report`. */

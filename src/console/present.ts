@@ -11,6 +11,7 @@ const PLATFORMS: Readonly<Record<Delivery['kind'], string>> = {
   slack: 'Slack',
   telegram: 'Telegram',
   webhook: 'Webhook',
+  edge: 'Edge',
 }
 
 const MEANING = { P1: 'critical', P2: 'high', P3: 'medium' } as const

@@ -1,8 +1,9 @@
+import type { Reply } from './command.ts'
 import type { IncidentView } from './view.ts'
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 
-export type DestinationKind = 'pagerduty' | 'slack' | 'telegram' | 'webhook'
+export type DestinationKind = 'pagerduty' | 'slack' | 'telegram' | 'webhook' | 'edge'
 
 /** Where a receiver sends: one row of `deliveries` per incident and destination. Holds no secret. */
 export type DestinationSpec = {
@@ -55,6 +56,17 @@ export type StepInput = {
   signal: AbortSignal
 }
 
+export type ReplyInput = {
+  target: string
+  /** what the same adapter gave as `replyTo.address` */
+  address: Json
+  reply: Reply
+  state: Json
+  inDoubt: boolean
+  now: number
+  signal: AbortSignal
+}
+
 /** What became of one step; the lane owns all retrying, pacing and storing. Reasons never hold a secret. */
 export type StepResult =
   /** the destination shows the incident as given */
@@ -85,6 +97,8 @@ export type Destination = {
   readonly pacing: Pacing
   /** At most one effect that people can see. Never throws for what the platform or network does. */
   step(input: StepInput): Promise<StepResult>
+  /** Says one answer of a command where it was asked. Never throws for what the platform or network does. */
+  reply?(input: ReplyInput): Promise<StepResult>
   close(): Promise<void>
 }
 

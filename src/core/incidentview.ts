@@ -1,4 +1,5 @@
 import type { AlertClass, Labels } from './alert.ts'
+import type { Button } from './command.ts'
 import type { Incident } from './incident.ts'
 import type { Policy } from './policy.ts'
 import type { OccurrenceRow } from './store.ts'
@@ -63,6 +64,7 @@ export function buildView(from: {
     nextStep: nextStepOf(incident),
     pages: incident.pages,
     story: from.story,
+    actions: actionsOf(incident),
     synthetic: incident.synthetic,
   }
 }
@@ -186,6 +188,21 @@ function nextStepOf(incident: Incident): string {
   return incident.acknowledgedBy
     ? `${cut(incident.acknowledgedBy, 40)} is on it.`
     : 'Look at the graph and the runbook.'
+}
+
+/** Buttons: permission is checked at the click, not here. */
+function actionsOf(incident: Incident): Button[] {
+  const { id } = incident
+  if (incident.synthetic || incident.state === 'resolved') return []
+  const ringing = incident.pages.some((page) => page.state === 'triggered')
+  const ack: Button[] = ringing ? [{ label: 'Acknowledge', command: `ack ${id}`, style: 'primary' }] : []
+  return [
+    ...ack,
+    { label: 'Silence 1 h', command: `silence ${id} 1h`, style: 'plain' },
+    { label: 'Escalate', command: `escalate ${id}`, style: 'plain' },
+    { label: 'Resolve', command: `resolve ${id}`, style: 'danger' },
+    { label: 'Status', command: 'status', style: 'plain' },
+  ]
 }
 
 function firstUrl(alerts: readonly AlertView[], names: readonly string[]): string | null {

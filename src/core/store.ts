@@ -1,4 +1,7 @@
 import type { Labels } from './alert.ts'
+import type { AuditEntry, AuditRow } from './audit.ts'
+import type { Approval, Silence, StoredRequest } from './chatops.ts'
+import type { CommandRequest, Reply } from './command.ts'
 import type { DestinationKind, Json } from './delivery.ts'
 import type { Incident, Occurrence } from './incident.ts'
 import type { StoryEvent } from './view.ts'
@@ -122,6 +125,17 @@ export type Reads = {
   inhibitors(keys: readonly string[]): Promise<{ key: string; fingerprint: string }[]>
   heartbeats(): Promise<Heartbeat[]>
   meta(key: string): Promise<string | null>
+  request(id: string): Promise<StoredRequest | null>
+  waitingRequests(limit: number): Promise<StoredRequest[]>
+  approval(id: number): Promise<Approval | null>
+  openApprovals(limit: number): Promise<Approval[]>
+  silence(id: number): Promise<Silence | null>
+  activeSilences(): Promise<Silence[]>
+  pendingSilences(limit: number): Promise<Silence[]>
+  /** in order, from the row after number `after` */
+  auditRows(after: number, limit: number): Promise<AuditRow[]>
+  /** newest first; of one target when given */
+  newestAudit(target: string | null, limit: number): Promise<AuditRow[]>
   /** page deliveries not confirmed since `before` whose incident is not resolved */
   unconfirmedPages(before: number, limit: number): Promise<Delivery[]>
 }
@@ -153,6 +167,18 @@ export type Tx = Reads & {
   beat(source: string, at: number): Promise<void>
   markHeartbeats(sources: readonly string[], missing: boolean): Promise<void>
   setMeta(key: string, value: string): Promise<void>
+  /** @returns false when a request of this id was taken before */
+  addRequest(request: CommandRequest, at: number): Promise<boolean>
+  /** @returns false when it was answered already */
+  answerRequest(id: string, reply: Reply): Promise<boolean>
+  /** an answer on its way to where the request came from; leaves through the lane like everything else */
+  addReply(to: NonNullable<CommandRequest['replyTo']>, kind: DestinationKind, reply: Reply, at: number): Promise<void>
+  pruneRequests(before: number): Promise<void>
+  nextApprovalId(): Promise<number>
+  saveApproval(approval: Approval): Promise<void>
+  nextSilenceId(): Promise<number>
+  saveSilence(silence: Silence): Promise<void>
+  appendAudit(entry: AuditEntry): Promise<void>
   /** deletes incidents resolved before `before`, with all that belongs to them; bounded; @returns how many */
   prune(before: number, limit: number): Promise<number>
 }

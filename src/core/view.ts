@@ -1,4 +1,5 @@
 import type { AlertClass, Labels, Level } from './alert.ts'
+import type { Button } from './command.ts'
 
 /** One line of an incident's story, oldest first by `seq`. */
 export type StoryEvent = {
@@ -95,6 +96,8 @@ export type IncidentView = {
   pages: Page[]
   /** the newest 50 story events, oldest first */
   story: StoryEvent[]
+  /** what can be done from here, most likely first; at most 5 */
+  actions: Button[]
   /** a self-test: every message says so */
   synthetic: boolean
 }

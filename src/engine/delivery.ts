@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { type Clock, SECOND } from '../core/clock.ts'
-import type { Destination, StepResult } from '../core/delivery.ts'
+import type { Reply } from '../core/command.ts'
+import type { Destination, Json, StepResult } from '../core/delivery.ts'
 import { messageOf } from '../core/errors.ts'
 import type { Delivery, DeliveryOutcome, Store } from '../core/store.ts'
 import type { IncidentView } from '../core/view.ts'
@@ -32,7 +33,7 @@ const STEP_LIMIT = 20 * SECOND
 /** Other replicas commit too: look for their changes this often. */
 const POLL = 500
 /** What a process that died was sending may still be worked on over there: a look for it waits this long. */
-const SETTLE = 2 * SECOND
+const SETTLE = SECOND / 2
 /** Ids of one's own messages handed to an adapter that searches for a lost one. */
 const REFERENCES = 200
 /** Targets left out of a look; more would make the statement large, and the rest can wait for the next round. */
@@ -106,7 +107,16 @@ export function createLane(destination: Destination, deps: LaneDeps): Lane {
 
   /** Rounds never overlap: two would choose the same deliveries. */
   function pump(): Promise<number> {
-    const mine = pumping.then(pumpAlone)
+    const mine = pumping.then(async () => {
+      let started = 0
+      for (;;) {
+        const recording = outcomes
+        const goesOn = recording.some(({ state }) => state === 'pending')
+        started += await pumpAlone()
+        // A step that follows another is due once that is recorded, which the look before could not see.
+        if (!goesOn || outcomes === recording) return started
+      }
+    })
     pumping = mine.catch(() => {})
     return mine
   }
@@ -121,7 +131,11 @@ export function createLane(destination: Destination, deps: LaneDeps): Lane {
       return 0
     }
     const held = await hold(now)
-    if (held === null) return 0
+    if (held === null) {
+      // Whoever holds the lane now has not begun them anew: then the marks are still ours, and so is the outcome.
+      if (outcomes.length > 0) await record()
+      return 0
+    }
     const chosen = free > 0 ? await choose(held, free) : []
     const recording = outcomes
     outcomes = []
@@ -157,6 +171,12 @@ export function createLane(destination: Destination, deps: LaneDeps): Lane {
       running.set(row.id, step)
     }
     return chosen.length
+  }
+
+  async function record(): Promise<void> {
+    const recording = outcomes
+    await store.write((tx) => tx.recordOutcomes(recording))
+    outcomes = outcomes.filter((outcome) => !recording.includes(outcome))
   }
 
   /** What may start now. Targets that must wait are left out of the next look, so that they hold up no other. */
@@ -206,8 +226,8 @@ export function createLane(destination: Destination, deps: LaneDeps): Lane {
     let limit: NodeJS.Timeout | undefined
     let begun = false
     try {
-      const incident = await deps.loadView(row.incidentId)
-      if (incident === null)
+      const sending = await sendingOf(row, inDoubt, controller.signal)
+      if (sending === null)
         return { outcome: 'dead', reason: 'The incident was removed meanwhile.', version: row.shown }
       const late = new Promise<StepResult>((resolve) => {
         limit = setTimeout(() => {
@@ -222,18 +242,7 @@ export function createLane(destination: Destination, deps: LaneDeps): Lane {
         }, STEP_LIMIT)
       })
       begun = true
-      const step = destination.step({
-        target: row.target,
-        settings: row.settings,
-        incident,
-        installation: deps.installation,
-        state: row.adapterState,
-        inDoubt,
-        knownReferences: () => knownReferences(row),
-        now: clock(),
-        signal: controller.signal,
-      })
-      return { ...(await Promise.race([step, late])), version: incident.version }
+      return { ...(await Promise.race([sending.send(), late])), version: sending.version }
     } catch (error) {
       log.error({ err: error, lane: destination.lane, delivery: row.id }, 'a delivery step failed in Claw itself')
       const reason = `Claw could not prepare the message: ${messageOf(error).slice(0, 200)}`
@@ -241,6 +250,31 @@ export function createLane(destination: Destination, deps: LaneDeps): Lane {
     } finally {
       clearTimeout(limit)
     }
+  }
+
+  /** A delivery shows an incident, or says one answer of a command (`addReply`). */
+  async function sendingOf(
+    row: Delivery,
+    inDoubt: boolean,
+    signal: AbortSignal,
+  ): Promise<{ version: number; send: () => Promise<StepResult> } | null> {
+    const base = { target: row.target, state: row.adapterState, inDoubt, now: clock(), signal }
+    if (row.incidentId < 0) {
+      const { address = null, reply } = row.settings as { address?: Json; reply: unknown }
+      const send = async (): Promise<StepResult> =>
+        (await destination.reply?.({ ...base, address, reply: reply as Reply })) ?? {
+          outcome: 'dead',
+          reason: 'This destination cannot answer commands.',
+        }
+      return { version: row.wanted, send }
+    }
+    const incident = await deps.loadView(row.incidentId)
+    if (incident === null) return null
+    const { installation } = deps
+    const { settings } = row
+    const send = () =>
+      destination.step({ ...base, settings, incident, installation, knownReferences: () => knownReferences(row) })
+    return { version: incident.version, send }
   }
 
   async function knownReferences(row: Delivery): Promise<string[]> {
@@ -360,9 +394,9 @@ export function createLane(destination: Destination, deps: LaneDeps): Lane {
   /** How long until something can be done: the next due step, a bucket that refills, a pause that ends. */
   async function pause(): Promise<number> {
     const now = clock()
-    if (outcomes.length > 0) return 0
     const longest = store.exclusive ? RENEW_AFTER * 10 : running.size > 0 ? RENEW_AFTER : POLL
     if (fence === null) return Math.min(longest, POLL)
+    if (outcomes.length > 0) return 0
     if (pacer.free(now) <= 0) {
       return running.size > 0 ? longest : Math.min(longest, Math.max(1, pacer.pausedUntil() - now))
     }
@@ -393,11 +427,10 @@ export function createLane(destination: Destination, deps: LaneDeps): Lane {
       while (running.size > 0) await Promise.all(running.values())
       while (round) await round
       try {
+        if (outcomes.length > 0) await record()
         await store.write(async (tx) => {
-          if (outcomes.length > 0) await tx.recordOutcomes(outcomes)
           for (const name of [owner, former]) if (name !== null) await tx.releaseLanes(name)
         })
-        outcomes = []
       } catch (error) {
         // Stored as begun, so the next owner looks before it repeats them.
         log.warn({ err: error, lane: destination.lane, steps: outcomes.length }, 'what was just sent is not recorded')

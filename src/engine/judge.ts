@@ -1,6 +1,6 @@
 import type { Alert, Labels } from '../core/alert.ts'
 import type { Json } from '../core/delivery.ts'
-import { correlationKey } from '../core/incident.ts'
+import { correlationKey, indexable } from '../core/incident.ts'
 import { inMaintenance, type Policy } from '../core/policy.ts'
 import { inhibitTargetKeys } from '../core/routing.ts'
 import { classOf, levelOf } from '../core/severity.ts'
@@ -48,11 +48,12 @@ export function judge(
 
 /** One heartbeat per Prometheus: what its Watchdog alert says of itself besides name and severity. */
 export function heartbeatSource(labels: Labels): string {
-  return Object.keys(labels)
+  const text = Object.keys(labels)
     .filter((name) => name !== 'alertname' && name !== 'severity')
     .sort()
     .map((name) => `${name}=${JSON.stringify(labels[name])}`)
     .join(',')
+  return indexable(text)
 }
 
 export function payloadOf(alert: ReceivedAlert): OccurrencePayload {

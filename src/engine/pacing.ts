@@ -74,7 +74,8 @@ export class Pacer {
 
   #forget(now: number): void {
     for (const [name, target] of this.#targets) {
-      if (target.busy === 0 && target.failures === 0 && (target.bucket?.full(now) ?? true)) this.#targets.delete(name)
+      const idle = target.busy === 0 && target.failures === 0 && target.pausedUntil <= now
+      if (idle && (target.bucket?.full(now) ?? true)) this.#targets.delete(name)
     }
   }
 

@@ -1,3 +1,4 @@
+import type { Reply } from '../core/command.ts'
 import type { DestinationKind, Json } from '../core/delivery.ts'
 import type { Delivery, DeliveryOutcome, DeliveryState, NewDelivery } from '../core/store.ts'
 import { chunks, marks, type Row, type Sql, tuples, type Value } from './sql.ts'
@@ -54,6 +55,32 @@ export async function addDeliveries(sql: Sql, rows: readonly NewDelivery[]): Pro
       ]),
     )
   }
+}
+
+/**
+ * A reply is a delivery without an incident, kept under a falling negative number: it shares pacing, retry and dead letters
+ * with everything else that is said.
+ */
+export async function addReply(
+  sql: Sql,
+  to: { lane: string; target: string; address: Json },
+  kind: DestinationKind,
+  reply: Reply,
+  at: number,
+): Promise<void> {
+  const [row] = await sql.all('SELECT min(incident_id) AS id FROM deliveries')
+  await addDeliveries(sql, [
+    {
+      incidentId: Math.min(0, Number(row?.id ?? 0)) - 1,
+      lane: to.lane,
+      kind,
+      target: to.target,
+      receiver: '',
+      settings: { address: to.address, reply: reply as unknown as Json },
+      wanted: 1,
+      createdAt: at,
+    },
+  ])
 }
 
 export async function wakeDeliveries(

@@ -126,6 +126,9 @@ export async function prune(sql: Sql, before: number, limit: number): Promise<nu
     }
     await sql.run(`DELETE FROM incidents WHERE id IN (${marks(chunk.length)})`, chunk)
   }
+  await sql.run(`DELETE FROM deliveries WHERE incident_id < 0 AND state IN ('delivered', 'dead') AND created_at < ?`, [
+    before,
+  ])
   await sql.run('DELETE FROM alerts WHERE incident_id = 0 AND last_seen < ?', [before])
   return rows.length
 }

@@ -93,6 +93,46 @@ const MIGRATIONS: readonly string[] = [
 
   CREATE TABLE heartbeats (source TEXT PRIMARY KEY, last_at BIGINT NOT NULL, missing BIGINT NOT NULL);
   `,
+  `
+  CREATE TABLE requests (
+    id TEXT PRIMARY KEY,
+    at BIGINT NOT NULL,
+    state TEXT NOT NULL,
+    doc TEXT NOT NULL,
+    reply TEXT
+  );
+  CREATE INDEX requests_waiting ON requests (at) WHERE state = 'waiting';
+  CREATE INDEX requests_at ON requests (at);
+
+  CREATE TABLE approvals (id BIGINT PRIMARY KEY, state TEXT NOT NULL, expires_at BIGINT NOT NULL, doc TEXT NOT NULL);
+  CREATE INDEX approvals_open ON approvals (expires_at) WHERE state = 'open';
+
+  CREATE TABLE silences (
+    id BIGINT PRIMARY KEY,
+    incident_id BIGINT,
+    state TEXT NOT NULL,
+    ends_at BIGINT NOT NULL,
+    pending TEXT,
+    doc TEXT NOT NULL
+  );
+  CREATE INDEX silences_active ON silences (ends_at) WHERE state = 'active';
+  CREATE INDEX silences_pending ON silences (id) WHERE pending IS NOT NULL;
+
+  CREATE TABLE audit (
+    id TEXT PRIMARY KEY,
+    at TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    via TEXT NOT NULL,
+    action TEXT NOT NULL,
+    target TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    previous TEXT NOT NULL,
+    hash TEXT NOT NULL
+  );
+  CREATE INDEX audit_order ON audit (length(id), id);
+  CREATE INDEX audit_target ON audit (target);
+  `,
 ]
 
 const SERIAL = {

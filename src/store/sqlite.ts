@@ -27,7 +27,7 @@ export function openSqlite(path: string): Driver {
     // The default of 1000 pages checkpoints too often for a storm (protocols.md, section 6).
     db.exec('PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY')
     const check = db.prepare('PRAGMA quick_check(1)').get()
-    if (check && Object.values(check)[0] !== 'ok') throw new Error(String(Object.values(check)[0]))
+    if (check && Object.values(check)[0] !== 'ok') throw new Error(`malformed: ${Object.values(check)[0]}`)
   } catch (error) {
     lock?.close()
     if (error instanceof ClawError) throw error
@@ -110,7 +110,7 @@ function takeLock(path: string): DatabaseSync {
 }
 
 function openProblem(path: string, error: unknown): string {
-  const text = messageOf(error)
+  const text = messageOf(error).replace(/\s+/g, ' ')
   if (/malformed|not a database|corrupt|row \d+ missing|out of order|never used/i.test(text)) {
     return `${path} is damaged (${text}). Stop Claw, keep the file, restore the last backup, or move it away to start empty.`
   }

@@ -1,6 +1,8 @@
 import { ClawError, messageOf } from '../core/errors.ts'
 import type { Reads, Store, Tx } from '../core/store.ts'
 import * as alerts from './alerts.ts'
+import * as audit from './audit.ts'
+import * as chatops from './chatops.ts'
 import * as deliveries from './deliveries.ts'
 import * as incidents from './incidents.ts'
 import { migrate } from './migrations.ts'
@@ -58,6 +60,15 @@ function reads(sql: Sql): Reads {
     firingRows: (id, limit) => alerts.firingRows(sql, id, limit),
     inhibitors: (keys) => alerts.inhibitors(sql, keys),
     unconfirmedPages: (before, limit) => deliveries.unconfirmedPages(sql, before, limit),
+    request: (id) => chatops.request(sql, id),
+    waitingRequests: (limit) => chatops.waitingRequests(sql, limit),
+    approval: (id) => chatops.approval(sql, id),
+    openApprovals: (limit) => chatops.openApprovals(sql, limit),
+    silence: (id) => chatops.silence(sql, id),
+    activeSilences: () => chatops.activeSilences(sql),
+    pendingSilences: (limit) => chatops.pendingSilences(sql, limit),
+    auditRows: (after, limit) => audit.auditRows(sql, after, limit),
+    newestAudit: (target, limit) => audit.newestAudit(sql, target, limit),
     async heartbeats() {
       const rows = await sql.all('SELECT source, last_at, missing FROM heartbeats ORDER BY source')
       return rows.map((row) => ({
@@ -92,6 +103,15 @@ function transaction(sql: Sql): Tx {
     releaseLanes: (owner) => deliveries.releaseLanes(sql, owner),
     addInhibitors: (rows) => alerts.addInhibitors(sql, rows),
     removeInhibitors: (fingerprints) => alerts.removeInhibitors(sql, fingerprints),
+    addRequest: (request, at) => chatops.addRequest(sql, request, at),
+    answerRequest: (id, reply) => chatops.answerRequest(sql, id, reply),
+    addReply: (to, kind, reply, at) => deliveries.addReply(sql, to, kind, reply, at),
+    pruneRequests: (before) => chatops.pruneRequests(sql, before),
+    nextApprovalId: () => chatops.nextApprovalId(sql),
+    saveApproval: (approval) => chatops.saveApproval(sql, approval),
+    nextSilenceId: () => chatops.nextSilenceId(sql),
+    saveSilence: (silence) => chatops.saveSilence(sql, silence),
+    appendAudit: (entry) => audit.appendAudit(sql, entry),
     prune: (before, limit) => incidents.prune(sql, before, limit),
     async beat(source, at) {
       await sql.run(

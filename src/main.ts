@@ -8,6 +8,8 @@ const USAGE = `claw: alert router for rate limiters at the edge
   claw check   [--config claw.yaml] [--online]      validate configuration and templates
   claw route   [--config claw.yaml] label=value...  which receivers an alert would reach, and why
   claw replay  [--config claw.yaml] [--json] FILE   what recorded webhooks would have sent; sends nothing
+  claw cmd     "<chat command>" --as PERSON [--yes] run a chat command; CLAW_API_TOKEN says who you are
+  claw audit   verify | export                      check / print the tamper-evident audit trail
   claw schema                                       JSON Schema of the configuration
   claw --version
 
@@ -21,6 +23,9 @@ const options = {
   real: { type: 'boolean' },
   online: { type: 'boolean' },
   json: { type: 'boolean' },
+  as: { type: 'string' },
+  yes: { type: 'boolean', short: 'y' },
+  override: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
 } as const
@@ -54,6 +59,8 @@ const commands: Record<string, () => Promise<(values: Flags, rest: string[]) => 
   check: async () => (await import('./cli/check.ts')).check,
   route: async () => (await import('./cli/route.ts')).route,
   replay: async () => (await import('./cli/replay.ts')).replay,
+  cmd: async () => (await import('./cli/cmd.ts')).cmd,
+  audit: async () => (await import('./cli/audit.ts')).audit,
   schema: async () => (await import('./cli/check.ts')).schema,
 }
 export type Flags = ReturnType<typeof readArguments>['values']

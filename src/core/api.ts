@@ -4,6 +4,10 @@ export type ApiRequest = {
   query: URLSearchParams
   /** whom the request speaks for */
   person: string
+  /** the body of a POST, as it came; empty for GET */
+  body: Buffer
+  /** header `Idempotency-Key`; a repeated one gets the first answer again */
+  idempotencyKey: string | null
 }
 
 export type ApiAnswer = { status: number; type: string; body: string }

@@ -134,6 +134,8 @@ export type Reads = {
   pendingSilences(limit: number): Promise<Silence[]>
   /** in order, from the row after number `after` */
   auditRows(after: number, limit: number): Promise<AuditRow[]>
+  /** how many rows there must be, and the hash of the last */
+  auditHead(): Promise<{ count: number; hash: string }>
   /** newest first; of one target when given */
   newestAudit(target: string | null, limit: number): Promise<AuditRow[]>
   /** page deliveries not confirmed since `before` whose incident is not resolved */

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import { type Access, mayRun, personOf, rolesFor } from '../core/access.ts'
+import type { AuditEntry } from '../core/audit.ts'
 import type { Clock } from '../core/clock.ts'
 import {
   type CommandContext,
@@ -44,6 +45,8 @@ const PER_ROUND = 50
 export type Commands = Inbox & {
   /** Takes a request, runs it and gives the answer; a repeated id gives the first answer again. */
   run(request: CommandRequest): Promise<Reply>
+  /** An open question with its command ready to run, for `approve`; see Services. */
+  approval: Services['approval']
   /** Runs what is waiting: after a restart, and what another replica took and did not finish. */
   tick(): Promise<void>
 }
@@ -186,7 +189,19 @@ export function createCommands(deps: CommandDeps): Commands {
       throw new ClawError('conflict', 'This request was answered already.')
     }
     const outcome = asked ? 'asked' : answer.ok ? 'done' : answer.code === 'forbidden' ? 'forbidden' : 'refused'
-    await tx.appendAudit({
+    await tx.appendAudit(auditOf(request, person, command, answer, outcome))
+    if (request.replyTo) await tx.addReply(request.replyTo, kindOf(request.replyTo.lane), answer, clock())
+    deps.onRun(byName.has(command) ? command : 'unknown', outcome)
+  }
+
+  function auditOf(
+    request: CommandRequest,
+    person: Person | null,
+    command: string,
+    answer: Reply,
+    outcome: string,
+  ): AuditEntry {
+    return {
       at: new Date(clock()).toISOString(),
       actor: person?.name ?? `unknown ${request.via} user ${request.user.slice(0, 100)}`,
       via: request.via,
@@ -194,11 +209,7 @@ export function createCommands(deps: CommandDeps): Commands {
       target: answer.incident === null ? '' : `incident ${answer.incident}`,
       outcome,
       detail: `${request.text.slice(0, 500)} -> ${answer.summary.slice(0, 500)}`,
-    })
-    if (request.replyTo) {
-      await tx.addReply(request.replyTo, request.replyTo.lane.split(':')[0] as DestinationKind, answer, clock())
     }
-    deps.onRun(byName.has(command) ? command : 'unknown', outcome)
   }
 
   async function attempt(request: CommandRequest): Promise<Reply | null> {
@@ -241,6 +252,48 @@ export function createCommands(deps: CommandDeps): Commands {
       }
       return (await attempt(request)) ?? refusal('conflict', 'The same request is being run right now.')
     },
+    async approval(id) {
+      const approval = await store.approval(id)
+      if (!approval) return null
+      const { access } = deps
+      const asker = access().people.find((person) => person.name === approval.by) ?? null
+      const request: CommandRequest = {
+        id: `approval:${id}`,
+        via: approval.via,
+        person: asker,
+        user: approval.by,
+        text: approval.command,
+        incident: approval.incident,
+        confirmed: true,
+        override: approval.override,
+        replyTo: approval.replyTo,
+      }
+      // Checked again when it runs: the asker may have lost the role since, or the command may make no sense any more.
+      const parsed = parse(request)
+      const refused = !asker
+        ? refusal('forbidden', `${approval.by} is no longer known to Claw.`)
+        : 'spec' in parsed
+          ? mayRun(access(), asker, parsed.spec.name)
+            ? null
+            : forbidden(parsed.spec)
+          : parsed
+      if (refused || !asker || !('spec' in parsed)) {
+        return { approval, grant: async () => refused ?? refusal('invalid', 'This command cannot run any more.') }
+      }
+      const { spec, args } = parsed
+      const context = contextOf(request, asker)
+      const facts = approval.state === 'open' ? await spec.prepare?.(args, deps.services, context) : undefined
+      return {
+        approval,
+        async grant(tx, agreed) {
+          const answer = await spec.run(tx, args, facts, context)
+          await tx.saveApproval({ ...approval, state: 'granted', agreed: [...agreed] })
+          await tx.appendAudit(auditOf(request, asker, spec.name, answer, answer.ok ? 'done' : 'refused'))
+          if (request.replyTo) await tx.addReply(request.replyTo, kindOf(request.replyTo.lane), answer, clock())
+          return answer
+        },
+      }
+    },
     async tick() {
       for (const { request } of await store.waitingRequests(PER_ROUND)) {
         await attempt(request).catch((error) => log.warn({ err: error }, `a command waits: ${messageOf(error)}`))
@@ -250,6 +303,11 @@ export function createCommands(deps: CommandDeps): Commands {
 }
 
 const NOBODY: Person = { name: 'someone', roles: [], slack: null, telegram: null, pagerduty: null }
+
+/** The lane of a platform is named after it. */
+function kindOf(lane: string): DestinationKind {
+  return lane.split(':')[0] as DestinationKind
+}
 
 function isRefusal(code: string): code is 'invalid' | 'forbidden' | 'not_found' | 'conflict' {
   return ['invalid', 'forbidden', 'not_found', 'conflict'].includes(code)

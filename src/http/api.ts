@@ -1,7 +1,10 @@
-import { type NextFunction, type Request, type Response, Router } from 'express'
+import express, { type NextFunction, type Request, type Response, Router } from 'express'
 import type { ApiRoute } from '../core/api.ts'
 import { ClawError } from '../core/errors.ts'
 import type { Session } from './session.ts'
+
+/** A command with its note; nothing here is longer. */
+const BODY_LIMIT = 64 * 1024
 
 /**
  * The HTTP API, to be mounted at `/api/v1` before the problem handler. Checks in this order: who speaks (401), origin of
@@ -9,6 +12,7 @@ import type { Session } from './session.ts'
  */
 export function createApi(deps: { session: Session; routes: readonly ApiRoute[] }): Router {
   const router = Router({ caseSensitive: true })
+  const raw = express.raw({ type: () => true, limit: BODY_LIMIT, inflate: false })
   router.use((req: Request, res: Response, next: NextFunction) => {
     res.setHeader('Cache-Control', 'no-store')
     res.setHeader('X-Content-Type-Options', 'nosniff')
@@ -28,7 +32,8 @@ export function createApi(deps: { session: Session; routes: readonly ApiRoute[] 
     const allowed: string[] = []
     for (const route of deps.routes.filter((one) => one.path === path)) {
       allowed.push(...(route.method === 'GET' ? ['GET', 'HEAD'] : [route.method]))
-      here[route.method === 'GET' ? 'get' : 'post'](async (req, res) => answer(route, req, res))
+      if (route.method === 'GET') here.get(async (req, res) => answer(route, req, res))
+      else here.post(raw, async (req, res) => answer(route, req, res))
     }
     here.all((_req, res) => {
       res.setHeader('Allow', allowed.join(', '))
@@ -48,6 +53,8 @@ async function answer(route: ApiRoute, req: Request, res: Response): Promise<voi
     id: typeof id === 'string' ? id : '',
     query: new URLSearchParams(at < 0 ? '' : req.originalUrl.slice(at + 1)),
     person: String(res.locals.person),
+    body: Buffer.isBuffer(req.body) ? req.body : Buffer.alloc(0),
+    idempotencyKey: req.get('idempotency-key')?.slice(0, 200) ?? null,
   })
   res.statusCode = status
   res.setHeader('Content-Type', type)

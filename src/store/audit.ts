@@ -26,22 +26,29 @@ function decoded(text: string): string {
   }
 }
 
-async function last(sql: Sql): Promise<{ id: number; hash: string }> {
-  const [row] = await sql.all('SELECT id, hash FROM audit ORDER BY length(id) DESC, id DESC LIMIT 1')
-  return row ? { id: Number(row.id), hash: row.hash as string } : { id: 0, hash: GENESIS }
+/** Number and hash of the newest row, kept apart from the table, so that cutting off its end shows. */
+export async function auditHead(sql: Sql): Promise<{ count: number; hash: string }> {
+  const [row] = await sql.all(`SELECT value FROM meta WHERE key = 'audit_head'`)
+  const [count = '0', hash = GENESIS] = row ? (row.value as string).split(' ') : []
+  return { count: Number(count), hash }
 }
 
 /** Appends one row to the chain. */
 export async function appendAudit(sql: Sql, entry: AuditEntry): Promise<void> {
-  const before = await last(sql)
-  const row = { ...entry, id: String(before.id + 1), previous: before.hash }
+  const head = await auditHead(sql)
+  const row = { ...entry, id: String(head.count + 1), previous: head.hash }
+  const hash = auditHash(row)
   await sql.run(`INSERT INTO audit (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, [
     row.id,
     row.at,
     ...FREE.map((name) => encoded(row[name])),
     row.previous,
-    auditHash(row),
+    hash,
   ])
+  await sql.run(
+    `INSERT INTO meta (key, value) VALUES ('audit_head', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`,
+    [`${row.id} ${hash}`],
+  )
 }
 
 /** Rows after `after` (a number of rows), in order. */

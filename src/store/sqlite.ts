@@ -11,23 +11,20 @@ const MAX_STATEMENTS = 400
  * run one after the other. A lock held in a file beside the database keeps a second process out: two would send twice.
  *
  * @param path file name, or ':memory:'
+ * @param readOnly looks on beside the process that owns the file; a statement that writes throws
  * @throws ClawError('unavailable') when the file cannot be opened, is corrupt, or is in use by another Claw
  */
-export function openSqlite(path: string): Driver {
+export function openSqlite(path: string, readOnly = false): Driver {
   let db: DatabaseSync
   let lock: DatabaseSync | null = null
   try {
-    if (path !== ':memory:') {
+    if (path !== ':memory:' && !readOnly) {
       mkdirSync(dirname(path), { recursive: true })
       lock = takeLock(`${path}.lock`)
     }
     // `timeout` would block the event loop; nobody else writes, so there is nothing to wait for.
-    db = new DatabaseSync(path, { timeout: 0 })
-    db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF')
-    // The default of 1000 pages checkpoints too often for a storm (protocols.md, section 6).
-    db.exec('PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY')
-    const check = db.prepare('PRAGMA quick_check(1)').get()
-    if (check && Object.values(check)[0] !== 'ok') throw new Error(`malformed: ${Object.values(check)[0]}`)
+    db = new DatabaseSync(path, { timeout: 0, readOnly })
+    if (!readOnly) prepareFile(db)
   } catch (error) {
     lock?.close()
     if (error instanceof ClawError) throw error
@@ -89,6 +86,14 @@ export function openSqlite(path: string): Driver {
       lock?.close()
     },
   }
+}
+
+function prepareFile(db: DatabaseSync): void {
+  db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF')
+  // The default of 1000 pages checkpoints too often for a storm (protocols.md, section 6).
+  db.exec('PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY')
+  const check = db.prepare('PRAGMA quick_check(1)').get()
+  if (check && Object.values(check)[0] !== 'ok') throw new Error(`malformed: ${Object.values(check)[0]}`)
 }
 
 /** The operating system drops the lock with the process, `kill -9` included. */

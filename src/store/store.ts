@@ -17,7 +17,16 @@ import { openSqlite } from './sqlite.ts'
  * @throws ClawError('invalid') for another scheme, ClawError('unavailable') when it cannot be opened
  */
 export async function openStore(url: string): Promise<Store> {
-  return storeOver(await openDriver(url))
+  return storeOver(await openDriver(url, false))
+}
+
+/**
+ * Opens the store for reading, beside a Claw that runs on it. Nothing is migrated; writing fails.
+ * @throws as `openStore`
+ */
+export async function openReader(url: string): Promise<Reads & { close(): Promise<void> }> {
+  const driver = await openDriver(url, true)
+  return { ...reads(driver), close: () => driver.close() }
 }
 
 /** The store on an open driver, which it closes when that fails, and with the store. @throws as `openStore` */
@@ -31,8 +40,8 @@ export async function storeOver(driver: Driver): Promise<Store> {
   return makeStore(driver)
 }
 
-async function openDriver(url: string): Promise<Driver> {
-  if (url.startsWith('sqlite:')) return openSqlite(url.slice('sqlite:'.length).replace(/^\/\/(?=\/)/, ''))
+async function openDriver(url: string, readOnly: boolean): Promise<Driver> {
+  if (url.startsWith('sqlite:')) return openSqlite(url.slice('sqlite:'.length).replace(/^\/\/(?=\/)/, ''), readOnly)
   if (/^postgres(ql)?:\/\//.test(url)) return openPostgres(url)
   throw new ClawError('invalid', 'store: must be sqlite:<file> or postgres://user:pass@host:5432/database.')
 }
@@ -68,6 +77,7 @@ function reads(sql: Sql): Reads {
     activeSilences: () => chatops.activeSilences(sql),
     pendingSilences: (limit) => chatops.pendingSilences(sql, limit),
     auditRows: (after, limit) => audit.auditRows(sql, after, limit),
+    auditHead: () => audit.auditHead(sql),
     newestAudit: (target, limit) => audit.newestAudit(sql, target, limit),
     async heartbeats() {
       const rows = await sql.all('SELECT source, last_at, missing FROM heartbeats ORDER BY source')

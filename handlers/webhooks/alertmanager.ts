@@ -115,7 +115,8 @@ function depth(value: unknown): number {
   for (let deep = 0; deep <= MAX_DEPTH + 1; deep++) {
     const next: unknown[] = []
     for (const one of level) {
-      if (typeof one === 'object' && one !== null) next.push(...Object.values(one))
+      // No spread: a list of a million would overflow the stack.
+      if (typeof one === 'object' && one !== null) for (const inner of Object.values(one)) next.push(inner)
     }
     if (next.length === 0) return deep
     level = next

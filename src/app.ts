@@ -3,22 +3,27 @@ import { fileURLToPath } from 'node:url'
 import express, { type Request, type Router } from 'express'
 import type { Logger } from 'pino'
 import { BODY_LIMIT, parseAlertmanagerWebhook } from '../handlers/webhooks/alertmanager.ts'
-import { createAlertLookup } from './adapters/alertmanager/alertmanager.ts'
 import { createRenderer } from './adapters/liquid/renderer.ts'
+import { type ChatOps, createChatOps } from './chatops.ts'
 import { type Loaded, readListen } from './config/index.ts'
 import { type Clock, HOUR, SECOND } from './core/clock.ts'
 import { basicHeader, headerCheck } from './core/credentials.ts'
 import type { Destination } from './core/delivery.ts'
 import { ClawError, HTTP_STATUS } from './core/errors.ts'
-import type { AlertLookup } from './core/signal.ts'
 import type { Store } from './core/store.ts'
-import { buildDestinations, buildSources } from './destinations.ts'
+import type { IncidentView } from './core/view.ts'
+import { buildDestinations, buildOutside, type Outside } from './destinations.ts'
+import { EDIT_DELAY } from './engine/changes.ts'
 import { createChecks } from './engine/checks.ts'
 import { createLane, type Lane } from './engine/delivery.ts'
+import { createEscalation } from './engine/escalation.ts'
 import { createIngest } from './engine/ingest.ts'
+import { createOnCall } from './engine/oncall.ts'
 import { createPulse } from './engine/pulse.ts'
+import { createReceiverNames, createReconcile } from './engine/reconcile.ts'
 import { createSelfTest } from './engine/selftest.ts'
 import { createSignals, type Signals } from './engine/signals.ts'
+import { createSilences } from './engine/silences.ts'
 import { createViews } from './engine/view.ts'
 import { createMetrics } from './http/metrics.ts'
 import { problemHandler } from './http/problem.ts'
@@ -29,6 +34,9 @@ import { openStore } from './store/store.ts'
 /** A delivery that still fails after this is a dead letter. */
 const GIVE_UP_AFTER = 24 * HOUR
 
+/** Alerts that the edge is told of with an acknowledgement, as many as the API lists. */
+const EDGE_ALERTS = 1000
+
 export const TEMPLATES = fileURLToPath(new URL('../templates', import.meta.url))
 
 export type AppDeps = {
@@ -37,8 +45,8 @@ export type AppDeps = {
   random?: () => number
   /** mounted first, before any body parser (the sandbox's world) */
   mount?: { path: string; router: Router }
-  /** pages for people, mounted after the API */
-  pages?: (parts: Parts) => Router
+  /** pages for people and the API, mounted last */
+  pages?: (parts: Parts, run: ChatOps['run']) => Router
   /** takes the place of the destinations that the configuration names (tests) */
   destinations?: Destination[]
 }
@@ -50,6 +58,8 @@ export type Parts = {
   loaded: () => Loaded
   clock: Clock
   wake: () => void
+  /** brings counters that are kept in memory into the store, before somebody reads them */
+  settle: () => Promise<void>
 }
 
 export type App = {
@@ -71,7 +81,7 @@ type Running = {
   loaded: Loaded
   lanes: Lane[]
   signals: Signals
-  lookup: AlertLookup | null
+  outside: Outside
   authorized: (header: string | undefined) => boolean
 }
 
@@ -86,13 +96,14 @@ export async function start(loaded: Loaded, deps: AppDeps): Promise<App> {
 
   // -- what a configuration brings; all that can fail happens before anything running is touched
   let running: Running
+  const fingerprints = async ({ id }: IncidentView) =>
+    (await store.alertsOf(Number(id), EDGE_ALERTS)).map((row) => row.fingerprint)
   async function build(next: Loaded): Promise<Running> {
     const { config } = next
     const renderer = createRenderer({ root: TEMPLATES, overrides: config.templates })
-    const destinations = deps.destinations ?? (await buildDestinations(config, renderer, log))
-    const signals = createSignals(await buildSources(config), clock)
-    const { url, api_auth: auth } = config.alertmanager
-    const lookup = url === undefined ? null : createAlertLookup({ url, ...(auth ? { auth: credentials(auth) } : {}) })
+    const outside = await buildOutside(config)
+    const destinations = deps.destinations ?? (await buildDestinations(config, renderer, log, outside, fingerprints))
+    const signals = createSignals(outside.sources, clock)
     const lanes = destinations.map((destination) =>
       createLane(destination, {
         store,
@@ -106,7 +117,7 @@ export async function start(loaded: Loaded, deps: AppDeps): Promise<App> {
         ...(deps.random ? { random: deps.random } : {}),
       }),
     )
-    return { loaded: next, lanes, signals, lookup, authorized: headerCheck(acceptedHeaders(next)) }
+    return { loaded: next, lanes, signals, outside, authorized: headerCheck(acceptedHeaders(next)) }
   }
 
   // -- engine
@@ -123,9 +134,18 @@ export async function start(loaded: Loaded, deps: AppDeps): Promise<App> {
     policy,
     signals,
     publicUrl: () => running.loaded.config.public_url ?? null,
+    onCall: () => onCall.names(),
   })
   const wake = () => {
     for (const lane of running.lanes) lane.wake()
+  }
+  // Silent edits are due only after a while; waking the lanes for each commit would cost more than the commit.
+  let later: NodeJS.Timeout | undefined
+  const wakeLater = () => {
+    later ??= setTimeout(() => {
+      later = undefined
+      wake()
+    }, EDIT_DELAY)
   }
   const ingest = createIngest({
     store,
@@ -135,15 +155,48 @@ export async function start(loaded: Loaded, deps: AppDeps): Promise<App> {
     onStored(result) {
       metrics.decisions(result.decisions)
       for (const { id, level, key } of result.opened) log.info({ incident: id, level, key }, 'incident opened')
-      if (result.changed) wake()
+      if (result.urgent) wake()
+      else if (result.changed) wakeLater()
     },
   })
+  const parts: Parts = { store, views, loaded: () => running.loaded, clock, wake, settle: () => ingest.flush() }
+  const onCall = createOnCall({ rest: () => running.outside.rest, store, clock })
+  const chat = createChatOps({
+    ...parts,
+    log,
+    owner,
+    believes: () => signals.configured,
+    edge: () => running.outside.edge,
+    rest: () => running.outside.rest,
+    onCall,
+    onCommand: (command, outcome) => metrics.command(command, outcome),
+    onWebhook: (source, code) => metrics.webhook(source, code),
+  })
+  const names = createReceiverNames({ store, log })
+  const api = () => running.outside.alertmanager
+  const installation = () => running.loaded.config.installation
+  const background = [
+    createSilences({ store, policy, api, clock, log, onStored: wake, owner, installation }),
+    createReconcile({
+      store,
+      policy,
+      api,
+      every: () => running.loaded.config.alertmanager.compare_interval,
+      receivers: () => names.all(),
+      ingest,
+      clock,
+      log,
+      owner,
+    }),
+    createEscalation({ store, policy, clock, log, onStored: wake }),
+    chat,
+  ]
   running = await build(loaded)
   const checks = createChecks({
     store,
     policy,
     signals,
-    lookup: () => running.lookup,
+    lookup: () => running.outside.lookup,
     ingest,
     clock,
     log,
@@ -151,7 +204,7 @@ export async function start(loaded: Loaded, deps: AppDeps): Promise<App> {
     onStored: wake,
     startedAt,
     everyRound: async () => {
-      await Promise.all([selfTest.tick(), pulse.tick()])
+      await Promise.all([selfTest, pulse, ...background].map((one) => one.tick()))
     },
   })
 
@@ -178,6 +231,7 @@ export async function start(loaded: Loaded, deps: AppDeps): Promise<App> {
             'Alertmanager cut alerts off (max_alerts)',
           )
         }
+        names.note(webhook.receiver)
         await ingest.accept(webhook)
         metrics.ingest(clock() - began)
         metrics.webhook('alertmanager', 200)
@@ -193,8 +247,8 @@ export async function start(loaded: Loaded, deps: AppDeps): Promise<App> {
     res.setHeader('Content-Type', metrics.contentType)
     res.end(await metrics.text())
   })
-  const parts: Parts = { store, views, loaded: () => running.loaded, clock, wake }
-  if (deps.pages) app.use(deps.pages(parts))
+  app.use(chat.router)
+  if (deps.pages) app.use(deps.pages(parts, chat.run))
   app.use((req: Request) => {
     throw new ClawError('not_found', `There is nothing at ${req.path.slice(0, 200)}.`)
   })
@@ -234,6 +288,7 @@ export async function start(loaded: Loaded, deps: AppDeps): Promise<App> {
   })
   wake()
   checks.run()
+  await chat.listen(loaded.config)
   log.info({ url: server.url, store: loaded.config.store.split(':')[0] }, 'Claw is ready')
 
   return {
@@ -248,6 +303,7 @@ export async function start(loaded: Loaded, deps: AppDeps): Promise<App> {
       // Old lanes finish what they send before new ones begin, or one message could be sent by both.
       await Promise.all(old.lanes.map((lane) => lane.stop()))
       running = made
+      await chat.listen(next.config)
       metrics.reloaded(true)
       wake()
       log.info('configuration reloaded')
@@ -260,8 +316,9 @@ export async function start(loaded: Loaded, deps: AppDeps): Promise<App> {
     lanes: () => running.lanes,
     async stop() {
       const deadline = running.loaded.config.shutdown_timeout
-      await server.close(Math.max(0, deadline - 2 * SECOND))
+      await Promise.all([chat.stop(), server.close(Math.max(0, deadline - 2 * SECOND))])
       await ingest.idle()
+      clearTimeout(later)
       await checks.stop()
       await Promise.race([Promise.all(running.lanes.map((lane) => lane.stop())), expire(deadline)])
       await store.write((tx) => tx.releaseLanes(owner)).catch((error) => log.warn({ err: error }, 'lanes not released'))
@@ -275,13 +332,6 @@ function expire(ms: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, ms).unref()
   })
-}
-
-type Auth = { token?: string | undefined; username?: string | undefined; password?: string | undefined }
-
-function credentials(auth: Auth): { token: string } | { username: string; password: string } {
-  if (auth.token !== undefined) return { token: auth.token }
-  return { username: auth.username ?? '', password: auth.password ?? '' }
 }
 
 /** `Authorization` values that a webhook may carry. None configured: none is accepted. */

@@ -18,6 +18,23 @@ const AT_ONCE = 16
 
 const STATES = ['open', 'acknowledged', 'resolved']
 
+type Sources = Pick<ApiDeps, 'store' | 'viewOf' | 'clock'>
+
+async function whole({ store, viewOf }: Sources, incident: Incident) {
+  const [view, alerts, deliveries] = await Promise.all([
+    viewOf(incident),
+    store.alertsOf(incident.id, MAX_ALERTS),
+    store.deliveriesOf([incident.id]),
+  ])
+  return { incident, view, alerts, deliveries }
+}
+
+/** Markdown of an incident's post-mortem, a draft while it is open; also what the chat command gives. */
+export async function postmortemOf(deps: Sources, incident: Incident): Promise<string> {
+  const [all, story] = await Promise.all([whole(deps, incident), deps.store.story(incident.id, MAX_STORY)])
+  return postmortem({ ...all, story }, deps.clock())
+}
+
 /** `GET /incidents`, `/incidents/{id}`, `…/timeline`, `…/postmortem`. */
 export function incidentRoutes(deps: ApiDeps): ApiRoute[] {
   const { store } = deps
@@ -26,15 +43,6 @@ export function incidentRoutes(deps: ApiDeps): ApiRoute[] {
     const [incident] = await store.incidents([readId(id, 'an incident')])
     if (!incident) throw new ClawError('not_found', `There is no incident ${id}.`)
     return incident
-  }
-
-  async function whole(incident: Incident) {
-    const [view, alerts, deliveries] = await Promise.all([
-      deps.viewOf(incident),
-      store.alertsOf(incident.id, MAX_ALERTS),
-      store.deliveriesOf([incident.id]),
-    ])
-    return { incident, view, alerts, deliveries }
   }
 
   async function list(query: URLSearchParams) {
@@ -50,7 +58,7 @@ export function incidentRoutes(deps: ApiDeps): ApiRoute[] {
     for (let at = 0; at < asked.length; ) {
       const group = nextGroup(asked, at, ANSWER_ALERTS - alerts)
       if (group.length === 0) break
-      const built = await Promise.all(group.map(async (one) => JSON.stringify(incidentJson(await whole(one)))))
+      const built = await Promise.all(group.map(async (one) => JSON.stringify(incidentJson(await whole(deps, one)))))
       items.push(...built)
       at += group.length
       last = asked[at - 1]?.id ?? 0
@@ -67,7 +75,7 @@ export function incidentRoutes(deps: ApiDeps): ApiRoute[] {
     {
       method: 'GET',
       path: '/incidents/:id',
-      handle: async ({ id }) => json(incidentJson(await whole(await find(id)))),
+      handle: async ({ id }) => json(incidentJson(await whole(deps, await find(id)))),
     },
     {
       method: 'GET',
@@ -86,9 +94,8 @@ export function incidentRoutes(deps: ApiDeps): ApiRoute[] {
       method: 'GET',
       path: '/incidents/:id/postmortem',
       async handle({ id }) {
-        const all = await whole(await find(id))
-        const story = await store.story(all.incident.id, MAX_STORY)
-        return { status: 200, type: 'text/markdown; charset=utf-8', body: postmortem({ ...all, story }, deps.clock()) }
+        const body = await postmortemOf(deps, await find(id))
+        return { status: 200, type: 'text/markdown; charset=utf-8', body }
       },
     },
   ]

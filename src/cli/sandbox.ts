@@ -36,13 +36,15 @@ export async function sandbox(flags: Flags): Promise<number> {
       {
         log,
         mount: { path: '/sandbox', router: world.router },
-        pages: (parts) =>
-          createPages(parts, {
+        pages: (parts, run) =>
+          createPages(parts, run, {
             sandbox: { person: 'Dana', scenarios: SCENARIOS.map(({ name, title }) => ({ name, text: title })) },
             log,
           }),
       },
     )
+    // What is done on the phone comes back, as it would from PagerDuty.
+    world.pagerduty.state.webhooks.target = { url: `${url}/webhooks/pagerduty`, secret: 'sandbox' }
     // The built-in alert source steps aside for a real Prometheus and Alertmanager.
     if (process.env.CLAW_SANDBOX_ALERTS === 'off' || flags.real === true) world.alerts.mute(true)
     world.run()

@@ -12,7 +12,7 @@ export async function serve(flags: Flags): Promise<number> {
   // Before anything starts: as process 1 of a container, an early SIGTERM would else be ignored.
   const ended = untilSignal()
   const log = createLog(loaded.config.log.level, () => loaded.secrets, process.stdout)
-  const app = await start(loaded, { log, pages: (parts) => createPages(parts, { sandbox: null, log }) })
+  const app = await start(loaded, { log, pages: (parts, run) => createPages(parts, run, { sandbox: null, log }) })
   const watch = watchConfig(loaded.path ?? '', {
     env: process.env,
     current: loaded.text,

@@ -44,6 +44,7 @@ export function buildPolicy(config: Config, report: Report): Policy {
     signOfLife: incidents.sign_of_life,
     fallbackAfter: incidents.fallback_after,
     acknowledgeWithin: incidents.acknowledge_within satisfies Record<Level, number>,
+    acknowledgeEdge: config.edge.url !== undefined,
     route: buildRoot(config, receivers, timeIntervals, report),
     receivers,
     timeIntervals,

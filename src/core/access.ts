@@ -7,8 +7,14 @@ export type Access = {
   roles: Readonly<Record<string, Role>>
 }
 
-/** Everyone may ask for help: it tells the unknown how to be linked. */
-const ALWAYS = ['help']
+/**
+ * Everyone may ask for help: it tells the unknown how to be linked. To agree or deny needs no right of its own either: both
+ * check whether the person may run what was asked, or is on call.
+ */
+const ALWAYS = ['help', 'approve', 'deny']
+
+/** Commands that come with another: who may acknowledge may also take over and leave a note. */
+const IMPLIED: Readonly<Record<string, string>> = { take: 'ack', note: 'ack', unsilence: 'silence' }
 
 /** Whether a role allows a command, its inherited roles included; a circle of roles ends. */
 export function roleAllows(access: Access, role: string, command: string): boolean {
@@ -16,7 +22,8 @@ export function roleAllows(access: Access, role: string, command: string): boole
   for (let name: string | undefined = role; name !== undefined && !seen.has(name); ) {
     seen.add(name)
     const found: Role | undefined = Object.hasOwn(access.roles, name) ? access.roles[name] : undefined
-    if (found?.allow.includes('*') || found?.allow.includes(command)) return true
+    const allow = found?.allow ?? []
+    if (['*', command, IMPLIED[command] ?? command].some((one) => allow.includes(one))) return true
     name = found?.inherits
   }
   return false

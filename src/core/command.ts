@@ -1,7 +1,7 @@
 import type { ZodType } from 'zod'
 import type { Approval } from './chatops.ts'
 import type { Json } from './delivery.ts'
-import type { Draft } from './incident.ts'
+import type { Draft, Incident } from './incident.ts'
 import type { Policy } from './policy.ts'
 import type { Tx } from './store.ts'
 import type { TransitionRules } from './transitions.ts'
@@ -98,6 +98,8 @@ export type Services = {
   regions(): Promise<RegionsAnswer>
   /** who is on call, from PagerDuty; null when it cannot be asked */
   onCall(): Promise<{ level: number; name: string; policy: string; until: number | null }[] | null>
+  /** an incident as stored, for previews; null when there is none of this number */
+  incident(id: number): Promise<Incident | null>
   /** an open question with its command prepared; null when there is none of this number */
   approval(id: number): Promise<PreparedApproval | null>
   /** the commands there are, for help */

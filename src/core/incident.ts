@@ -20,6 +20,8 @@ export type Occurrence = {
   lastSeen: number
   /** firing receptions, the first included */
   timesSeen: number
+  /** checksum of what may change from one firing reception to the next (annotations, generator) */
+  digest: number
   /** why it fires without telling anyone (`inhibited`, a maintenance window); null when it counts */
   suppressed: string | null
   /** a firing of this resolved occurrence came again: believed at this time unless a resolve comes first */
@@ -92,6 +94,21 @@ export type Incident = {
   }
   externalURL: string
   synthetic: boolean
+  /** how long nobody has answered; absent before anybody looked, and in documents of older versions */
+  attention?: Attention
+}
+
+/** How long a page has rung, and how often that was said. Times are milliseconds since the epoch. */
+export type Attention = {
+  /** the page that rings, `<key>#<generation>`; '' when none does */
+  ring: string
+  /** since when it rings, or somebody last gave a sign of life meanwhile */
+  since: number
+  /** reminders since then */
+  nudges: number
+  nudgedAt: number | null
+  /** newest known sign of life of a person; null for none */
+  signAt: number | null
 }
 
 /** Bound of the per-incident maps: a storm of hostile label values must not grow the document. */

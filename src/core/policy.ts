@@ -46,6 +46,8 @@ export type Policy = {
   fallbackAfter: number
   /** time to acknowledge, per level */
   acknowledgeWithin: Readonly<Record<Level, number>>
+  /** the edge is told of acknowledgements too */
+  acknowledgeEdge: boolean
   route: Route
   receivers: ReadonlyMap<string, Receiver>
   timeIntervals: ReadonlyMap<string, TimeInterval[]>

@@ -13,9 +13,14 @@ export type OccurrencePayload = {
   labels: Labels
   annotations: Labels
   generatorURL: string
+  /** address of the Alertmanager that told it; left out where none was given */
+  externalURL?: string
   /** fields of the webhook's alert that version 4 does not name */
   extra?: Json
 }
+
+/** Receptions of a known alert that changed nothing else. */
+export type Repeat = { fingerprint: string; incidentId: number; times: number; lastSeen: number }
 
 /** A repeat: counters and what may have changed. */
 export type Touch = {
@@ -24,6 +29,7 @@ export type Touch = {
   startsAt: number
   lastSeen: number
   timesSeen: number
+  digest: number
   payload: OccurrencePayload
 }
 
@@ -85,6 +91,15 @@ export type DeliveryOutcome = {
 
 export type Heartbeat = { source: string; lastAt: number; missing: boolean }
 
+/** What became of the alerts of an incident that was merged into another. */
+export type AlertsMoved = {
+  moved: number
+  /** of those, how many the other incident had as well: the newer incident's row stays */
+  replaced: number
+  /** alerts that an incident between the two has as well: a move to the older one would hide them, undo it */
+  between: number
+}
+
 export type Page<T> = { items: T[]; nextCursor: string | null }
 
 /** Queries that change nothing. */
@@ -106,7 +121,11 @@ export type Reads = {
   listDeliveries(query: { state: string | null; limit: number; before: number | null }): Promise<Delivery[]>
   countDeliveries(): Promise<{ lane: string; state: string; count: number }[]>
   /** ids of messages of ours in this target */
-  references(lane: string, target: string, limit: number): Promise<{ reference: string; adapterState: Json }[]>
+  references(
+    lane: string,
+    target: string,
+    limit: number,
+  ): Promise<{ incidentId: number; reference: string; adapterState: Json }[]>
   /** due steps of a lane, most urgent first, leaving out `except` targets and what this fence has begun */
   due(query: {
     lane: string
@@ -122,6 +141,8 @@ export type Reads = {
   doubted(limit: number): Promise<OccurrenceRow[]>
   suppressedFiring(limit: number, after: { fingerprint: string; incidentId: number } | null): Promise<OccurrenceRow[]>
   firingRows(incidentId: number, limit: number): Promise<OccurrenceRow[]>
+  /** all that fire in an incident, suppressed ones included, by fingerprint, from the one after `after` */
+  firingOf(incidentId: number, limit: number, after: string): Promise<OccurrenceRow[]>
   inhibitors(keys: readonly string[]): Promise<{ key: string; fingerprint: string }[]>
   heartbeats(): Promise<Heartbeat[]>
   meta(key: string): Promise<string | null>
@@ -147,7 +168,11 @@ export type Tx = Reads & {
   nextIncidentId(): Promise<number>
   insertOccurrences(rows: readonly OccurrenceRow[]): Promise<void>
   touchOccurrences(rows: readonly Touch[]): Promise<void>
+  /** adds to counters; commutes, so several replicas may count the same alert */
+  countRepeats(rows: readonly Repeat[]): Promise<void>
   updateOccurrences(rows: readonly OccurrenceRow[]): Promise<void>
+  /** the alerts of one incident belong to another from now on; counters are the caller's */
+  moveAlerts(from: number, to: number): Promise<AlertsMoved>
   /** state only (doubt, suppression, end) where no payload is at hand */
   updateOccurrenceStates(rows: readonly Occurrence[]): Promise<void>
   saveIncidents(incidents: readonly Incident[]): Promise<void>

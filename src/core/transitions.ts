@@ -275,6 +275,25 @@ export function acknowledge(draft: Draft, by: string, note: string, now: number)
   return true
 }
 
+/**
+ * An acknowledgement is taken back (in PagerDuty, by a person or because its time was over): the page rings again. Its
+ * generation rises, so that whoever shows pages knows it as a ringing one whatever was shown last.
+ * @returns false when the page was not acknowledged (nothing changed)
+ */
+export function unacknowledge(draft: Draft, key: string, by: string | null, text: string, now: number): boolean {
+  const { incident } = draft
+  const page = incident.pages.find((one) => one.key === key)
+  if (incident.state === 'resolved' || page?.state !== 'acknowledged') return false
+  page.state = 'triggered'
+  page.generation += 1
+  incident.state = 'open'
+  incident.acknowledgedAt = null
+  incident.acknowledgedBy = null
+  tell(draft, now, 'unacknowledged', text, false, by)
+  draft.push = true
+  return true
+}
+
 /** What a look at the outside said when the check of an incident came due. */
 export type CheckAnswer = 'region answers' | 'region silent' | 'nothing changed'
 

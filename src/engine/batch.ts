@@ -9,8 +9,11 @@ import { endAlert, type Joining, joinAlert, releaseAlert, settle, type Transitio
 import { routeInto, storeDrafts } from './changes.ts'
 import { Drafts, mayJoin } from './drafts.ts'
 import {
+  type ActiveSilence,
   annotatedRatio,
+  digestOf,
   heartbeatSource,
+  inForce,
   judge,
   keyOf,
   nameOf,
@@ -23,12 +26,22 @@ import {
 /** One webhook, validated. */
 export type Received = { alerts: readonly ReceivedAlert[] }
 
-export type BatchContext = { policy: Policy; now: number; believes: boolean }
+export type BatchContext = {
+  policy: Policy
+  now: number
+  believes: boolean
+  /** unchanged repeats are handed back instead of being written */
+  countLater?: boolean
+}
 
 export type BatchResult = {
   decisions: Map<Reception['decision'] | 'heartbeat', number>
   changed: boolean
+  /** something is due at once, not only a silent edit */
+  urgent: boolean
   opened: { id: number; level: string; key: string }[]
+  /** receptions to be counted later; only with `countLater` */
+  repeats: { fingerprint: string; incidentId: number }[]
 }
 
 /** How an occurrence must be written: each once per transaction, however many receptions it had. */
@@ -86,7 +99,9 @@ export class Batch {
   readonly #inhibitors = new Map<string, Set<string>>()
   readonly #newInhibitors: { key: string; fingerprint: string }[] = []
   readonly #ended: string[] = []
+  readonly #repeats: { fingerprint: string; incidentId: number }[] = []
   readonly #opened: Draft[] = []
+  #silences: readonly ActiveSilence[] | null = null
   readonly drafts: Drafts
   readonly decisions: BatchResult['decisions'] = new Map()
 
@@ -169,9 +184,7 @@ export class Batch {
     if (!work || !known) return
     switch (reception.decision) {
       case 'repeated':
-        known.timesSeen += 1
-        known.startsAt = Math.max(known.startsAt, alert.startsAt)
-        return touch(work, alert)
+        return this.#repeat(work, alert)
       case 'doubted':
         known.doubtUntil = reception.doubtUntil
         known.timesSeen += 1
@@ -194,10 +207,25 @@ export class Batch {
     }
   }
 
+  /** Most of all receptions: a known alert, unchanged. Its counters can wait (see Repeats). */
+  #repeat(work: Work, alert: ReceivedAlert): void {
+    const { occurrence: known } = work
+    const digest = digestOf(alert)
+    const same = digest === known.digest && alert.startsAt <= known.startsAt
+    if (same && work.write === 'none' && this.#context.countLater) {
+      this.#repeats.push({ fingerprint: known.fingerprint, incidentId: known.incidentId })
+      return
+    }
+    known.timesSeen += 1
+    known.startsAt = Math.max(known.startsAt, alert.startsAt)
+    known.digest = digest
+    touch(work, alert)
+  }
+
   async #join(alert: ReceivedAlert, before: Work | undefined): Promise<void> {
     const { now, policy } = this.#context
     const { key, keyLabels } = keyOf(alert.labels, policy)
-    const judged = judge(alert.labels, policy, now, (keys) => this.#inhibited(alert.fingerprint, keys))
+    const judged = await this.#judge(alert.fingerprint, alert.labels)
     const latest = await this.drafts.latest(key)
     const same = latest !== null && before?.occurrence.incidentId === latest.incident.id
     const draft =
@@ -216,6 +244,7 @@ export class Batch {
       firstSeen: reused?.occurrence.firstSeen ?? now,
       lastSeen: now,
       timesSeen: (reused?.occurrence.timesSeen ?? 0) + 1,
+      digest: digestOf(alert),
       suppressed: judged.suppressed,
       doubtUntil: null,
     }
@@ -240,6 +269,13 @@ export class Batch {
       }
     }
     this.#enter(draft, { ...judged, known: reused !== undefined }, alert)
+  }
+
+  /** Silences are read once per transaction, and not at all for repeats. */
+  async #judge(fingerprint: string, labels: Labels): Promise<Omit<Joining, 'known'>> {
+    const { now, policy } = this.#context
+    this.#silences ??= inForce(await this.#tx.activeSilences(), now)
+    return judge(labels, policy, now, (keys) => this.#inhibited(fingerprint, keys), this.#silences)
   }
 
   #enter(draft: Draft, joining: Joining, alert: ReceivedAlert): void {
@@ -300,6 +336,7 @@ export class Batch {
       firstSeen: now,
       lastSeen: now,
       timesSeen: 0,
+      digest: digestOf(alert),
       suppressed: null,
       doubtUntil: null,
     }
@@ -321,7 +358,7 @@ export class Batch {
       startsAt: row.startsAt,
       endsAt: null,
       generatorURL,
-      externalURL,
+      externalURL: row.payload.externalURL ?? externalURL,
     }
     await this.#join(alert, work)
   }
@@ -333,9 +370,9 @@ export class Batch {
 
   /** A suppressed alert is judged again; when nothing suppresses it any more it counts. */
   async release(row: OccurrenceRow): Promise<void> {
-    const { now, policy } = this.#context
+    const { now } = this.#context
     const { labels, annotations } = row.payload
-    const judged = judge(labels, policy, now, (keys) => this.#inhibited(row.fingerprint, keys))
+    const judged = await this.#judge(row.fingerprint, labels)
     if (judged.suppressed === row.suppressed) return
     const work = this.adopt({ ...row, suppressed: judged.suppressed })
     mark(work, 'state')
@@ -395,7 +432,11 @@ export class Batch {
     return {
       decisions: this.decisions,
       changed: this.#touched.size > 0,
+      urgent: [...this.#touched.keys()].some(
+        (draft) => draft.push || draft.incident.receivers.length > draft.receiversBefore,
+      ),
       opened: this.#opened.map(({ incident }) => ({ id: incident.id, level: incident.level, key: incident.key })),
+      repeats: this.#repeats,
     }
   }
 }

@@ -6,10 +6,13 @@ import { routeAlert } from '../core/routing.ts'
 import type { NewDelivery, Tx } from '../core/store.ts'
 
 /** Silent edits wait this long, so that a burst of changes becomes one edit. */
-const EDIT_DELAY = SECOND
+export const EDIT_DELAY = SECOND
 
 /** Most alerts of one incident that are routed again when its level rises. */
 const REROUTE_LIMIT = 1000
+
+/** Where acknowledgements are told to the edge. */
+const EDGE = { kind: 'edge', lane: 'edge', target: 'edge' } as const satisfies Partial<NewDelivery>
 
 /**
  * The receivers that an alert reaches at the incident's level join the incident; they never leave (contract.md, section 8).
@@ -81,7 +84,7 @@ function newDeliveries(draft: Draft, policy: Policy, now: number): NewDelivery[]
   const { incident } = draft
   // A reload must not reroute what is open, so only receivers that joined in this draft are looked up.
   const joined = incident.receivers.slice(draft.receiversBefore)
-  return joined.flatMap((receiver) =>
+  const told = joined.flatMap((receiver) =>
     (policy.receivers.get(receiver.name)?.destinations ?? []).map((destination) => ({
       incidentId: incident.id,
       lane: destination.lane,
@@ -93,4 +96,16 @@ function newDeliveries(draft: Draft, policy: Policy, now: number): NewDelivery[]
       createdAt: now,
     })),
   )
+  // The edge hears of acknowledgements only, so its delivery begins with the first one.
+  if (policy.acknowledgeEdge && draft.story.some((event) => event.kind === 'acknowledged')) {
+    told.push({
+      incidentId: incident.id,
+      ...EDGE,
+      receiver: 'edge',
+      settings: {},
+      wanted: incident.version,
+      createdAt: now,
+    })
+  }
+  return told
 }

@@ -278,7 +278,13 @@ export function createCommands(deps: CommandDeps): Commands {
             : forbidden(parsed.spec)
           : parsed
       if (refused || !asker || !('spec' in parsed)) {
-        return { approval, grant: async () => refused ?? refusal('invalid', 'This command cannot run any more.') }
+        return {
+          approval,
+          async grant(tx) {
+            await tx.saveApproval({ ...approval, state: 'denied' })
+            return refused ?? refusal('invalid', 'This command cannot run any more.')
+          },
+        }
       }
       const { spec, args } = parsed
       const context = contextOf(request, asker)
@@ -289,7 +295,10 @@ export function createCommands(deps: CommandDeps): Commands {
           const answer = await spec.run(tx, args, facts, context)
           await tx.saveApproval({ ...approval, state: 'granted', agreed: [...agreed] })
           await tx.appendAudit(auditOf(request, asker, spec.name, answer, answer.ok ? 'done' : 'refused'))
-          if (request.replyTo) await tx.addReply(request.replyTo, kindOf(request.replyTo.lane), answer, clock())
+          // Who confirms an own question hears the outcome as the answer to that.
+          if (request.replyTo && approval.needed > 0) {
+            await tx.addReply(request.replyTo, kindOf(request.replyTo.lane), answer, clock())
+          }
           return answer
         },
       }

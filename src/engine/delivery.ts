@@ -34,6 +34,8 @@ const STEP_LIMIT = 20 * SECOND
 const POLL = 500
 /** What a process that died was sending may still be worked on over there: a look for it waits this long. */
 const SETTLE = SECOND / 2
+/** How long an outcome waits for others, so that they share a commit. */
+const GATHER = 3
 /** Ids of one's own messages handed to an adapter that searches for a lost one. */
 const REFERENCES = 200
 /** Targets left out of a look; more would make the statement large, and the rest can wait for the next round. */
@@ -77,6 +79,7 @@ export function createLane(destination: Destination, deps: LaneDeps): Lane {
   let again = false
   let round: Promise<number> | null = null
   let timer: NodeJS.Timeout | undefined
+  let gathering: NodeJS.Timeout | undefined
 
   async function hold(now: number): Promise<number | null> {
     if (fence !== null && now < renewAt && now < leasedUntil) return fence
@@ -166,7 +169,7 @@ export function createLane(destination: Destination, deps: LaneDeps): Lane {
     for (const row of chosen) {
       const step = run(row, held, doubtful.has(row.id)).finally(() => {
         running.delete(row.id)
-        wake()
+        ended()
       })
       running.set(row.id, step)
     }
@@ -357,6 +360,13 @@ export function createLane(destination: Destination, deps: LaneDeps): Lane {
     }
   }
 
+  /** Steps that end close together share one commit. */
+  function ended(): void {
+    if (stopped) return
+    if (outcomes.length >= running.size) wake()
+    else gathering ??= setTimeout(wake, GATHER)
+  }
+
   /** Rounds follow each other without overlap; a wake during a round asks for one more. */
   function wake(): void {
     if (stopped) return
@@ -375,6 +385,8 @@ export function createLane(destination: Destination, deps: LaneDeps): Lane {
 
   async function loop(): Promise<number> {
     clearTimeout(timer)
+    clearTimeout(gathering)
+    gathering = undefined
     try {
       const started = await pump()
       if (!stopped && !again) arm(await pause())
@@ -416,13 +428,14 @@ export function createLane(destination: Destination, deps: LaneDeps): Lane {
       for (;;) {
         if (running.size > 0) await Promise.all(running.values())
         else if (round) await round
-        else if (outcomes.length > 0) started += await pump()
+        else if (outcomes.length > 0 && !stopped) started += await pump()
         else return started
       }
     },
     async stop() {
       stopped = true
       clearTimeout(timer)
+      clearTimeout(gathering)
       await pumping
       while (running.size > 0) await Promise.all(running.values())
       while (round) await round

@@ -3,6 +3,7 @@ import { ClawError } from '../core/errors.ts'
 import type { Policy } from '../core/policy.ts'
 import type { Store } from '../core/store.ts'
 import { type BatchResult, type Received, storeBatch } from './batch.ts'
+import { Repeats } from './repeats.ts'
 
 export type IngestDeps = {
   store: Store
@@ -17,6 +18,8 @@ export type IngestDeps = {
 
 /** Alerts in one transaction: enough to share a commit, few enough to keep the event loop free. */
 const BATCH_ALERTS = 2000
+/** Longest time that counters of unchanged repeats are kept in memory. */
+const FLUSH_EVERY = 1000
 /** Alerts that may wait for a commit; beyond that Claw is overloaded and says 503. */
 const MAX_WAITING = 200_000
 
@@ -26,8 +29,10 @@ export type Ingest = {
    * @throws ClawError('unavailable') when it cannot be stored; then nothing of it is
    */
   accept(webhook: Received): Promise<void>
-  /** resolves when nothing waits any more */
+  /** resolves when nothing waits any more, counters of repeats included */
   idle(): Promise<void>
+  /** writes the counters of repeats now, so that a reader sees them */
+  flush(): Promise<void>
   waiting(): number
 }
 
@@ -37,6 +42,8 @@ export function createIngest(deps: IngestDeps): Ingest {
   let queue: Waiting[] = []
   let waitingAlerts = 0
   let running: Promise<void> | null = null
+  let timer: NodeJS.Timeout | undefined
+  const repeats = new Repeats()
 
   function take(): Waiting[] {
     let alerts = 0
@@ -54,16 +61,36 @@ export function createIngest(deps: IngestDeps): Ingest {
     const now = deps.clock()
     const webhooks = batch.map((waiting) => waiting.webhook)
     const result = await deps.store.write((tx) =>
-      storeBatch(tx, webhooks, { policy: deps.policy(), now, believes: deps.believes() }),
+      storeBatch(tx, webhooks, { policy: deps.policy(), now, believes: deps.believes(), countLater: true }),
     )
     for (const waiting of batch) waiting.resolve()
+    for (const { fingerprint, incidentId } of result.repeats) repeats.note(fingerprint, incidentId, now)
+    if (repeats.full) await flush()
+    else if (!repeats.empty) flushLater()
     deps.onStored(result)
+  }
+
+  /** Never rejects: what cannot be written now is kept for the next time. */
+  async function flush(): Promise<void> {
+    clearTimeout(timer)
+    timer = undefined
+    await repeats.flush(deps.store).catch(() => {
+      flushLater()
+    })
+  }
+
+  function flushLater(): void {
+    timer ??= setTimeout(() => void flush(), FLUSH_EVERY)
+    timer.unref()
   }
 
   async function run(): Promise<void> {
     while (queue.length > 0) {
       // Lets every request that has arrived by now be parsed, so that they share the commit.
-      await new Promise<void>((resolve) => setImmediate(resolve))
+      for (let before = -1; before < queue.length && waitingAlerts < BATCH_ALERTS; ) {
+        before = queue.length
+        await new Promise<void>((resolve) => setImmediate(resolve))
+      }
       const batch = take()
       const alerts = batch.reduce((sum, { webhook }) => sum + webhook.alerts.length, 0)
       deps.onBatch?.(batch.length, alerts)
@@ -115,7 +142,10 @@ export function createIngest(deps: IngestDeps): Ingest {
     },
     async idle() {
       while (running) await running
+      await flush()
+      clearTimeout(timer)
     },
+    flush,
     waiting: () => waitingAlerts,
   }
 }

@@ -9,6 +9,8 @@ export type ViewDeps = {
   store: Store
   policy: () => Policy
   signals: Signals
+  /** names of who is on call, as far as known */
+  onCall?: () => string[]
   /** base of links to incidents; null when Claw has no public address */
   publicUrl: () => string | null
 }
@@ -33,7 +35,8 @@ export function createViews(deps: ViewDeps): Views {
       deps.store.story(incident.id, VIEW_STORY),
       deps.signals.bucket(asked.length > 0 ? asked : incident.allRegions),
     ])
-    return buildView({ incident, alerts, story, level, policy: deps.policy(), publicUrl: deps.publicUrl() })
+    const view = buildView({ incident, alerts, story, level, policy: deps.policy(), publicUrl: deps.publicUrl() })
+    return { ...view, onCall: deps.onCall?.() ?? [] }
   }
   return {
     of,

@@ -8,6 +8,7 @@ export type Metrics = {
   ingest(ms: number): void
   truncated(alerts: number): void
   delivery(destination: string, outcome: string, lagMs: number | null): void
+  command(command: string, outcome: string): void
   action(kind: string, outcome: string): void
   reloaded(ok: boolean): void
   /** Prometheus text format */
@@ -82,7 +83,7 @@ export function createMetrics(store: Store, clock: Clock): Metrics {
     registers,
   })
   reload.set(1)
-  new Counter({
+  const commands = new Counter({
     name: 'claw_commands_total',
     help: 'Chat commands, by outcome',
     labelNames: ['command', 'outcome'],
@@ -147,6 +148,7 @@ export function createMetrics(store: Store, clock: Clock): Metrics {
       deliveries.inc({ destination, outcome })
       if (lagMs !== null) lag.observe({ destination }, lagMs / SECOND)
     },
+    command: (command, outcome) => commands.inc({ command, outcome }),
     action: (kind, outcome) => actions.inc({ kind, outcome }),
     reloaded: (ok) => reload.set(ok ? 1 : 0),
     text: () => registry.metrics(),

@@ -3,12 +3,19 @@ import type { Clock } from '../core/clock.ts'
 import { Faults } from './faults.ts'
 import { asRecord, type Call, createFront } from './front.ts'
 import { fail, type Params } from './slack/answers.ts'
+import { checkBlocks } from './slack/blocks.ts'
 import { RESPONSE_URL } from './slack/inbound.ts'
 import { METHODS } from './slack/methods.ts'
 import { SlackState } from './slack/state.ts'
 
 export { signSlack } from './slack/inbound.ts'
-export { SLACK_BOT, type SlackMessage, SlackState } from './slack/state.ts'
+export {
+  SLACK_BOT,
+  type SlackMessage,
+  type SlackResponse,
+  SlackState,
+  type SlackView,
+} from './slack/state.ts'
 
 export type FakeOptions = {
   clock: Clock
@@ -73,6 +80,8 @@ export function createFakeSlack(options: FakeOptions): FakeSlack {
     const bearer = /^Bearer (.+)$/i.exec(req.headers.authorization ?? '')?.[1] ?? params.token
     if (bearer === undefined || bearer === '') return void res.json(fail('not_authed'))
     if (bearer !== token) return void res.json(fail('invalid_auth'))
+    // The one method that needs to know where it was asked.
+    if (call.name === 'apps.connections.open') return void res.json(state.sockets.open(req))
     const method = Object.hasOwn(METHODS, call.name) ? METHODS[call.name] : undefined
     if (method === undefined) return void res.json({ ...fail('unknown_method'), req_method: call.name })
     const rate = state.rateLimits ? RATES[call.name] : undefined
@@ -90,7 +99,16 @@ export function createFakeSlack(options: FakeOptions): FakeSlack {
       return void res.status(404).json(fail(target.uses >= RESPONSE_URL.uses ? 'used_url' : 'expired_url'))
     }
     target.uses++
-    const response = { url: req.path, body: (res.locals.call as Call).body, at: clock() }
+    const body = (res.locals.call as Call).body
+    const content = asRecord(body)
+    const blocks = Array.isArray(content?.blocks) ? content.blocks : null
+    if (content === null || (blocks !== null && checkBlocks(blocks).length > 0)) {
+      return void res.status(400).json(fail('invalid_blocks'))
+    }
+    if (blocks === null && typeof content.text !== 'string') return void res.status(400).json(fail('no_text'))
+    const { channel, user } = target
+    const text = typeof content.text === 'string' ? content.text : ''
+    const response = { url: req.path, body, at: clock(), channel, user, ts: state.nextTs(channel), text, blocks }
     state.responses.push(response)
     state.tell('response', response)
     res.send('ok')

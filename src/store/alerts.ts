@@ -1,10 +1,10 @@
 import type { Level } from '../core/alert.ts'
 import type { Occurrence } from '../core/incident.ts'
-import type { OccurrencePayload, OccurrenceRow, Touch } from '../core/store.ts'
+import type { AlertsMoved, OccurrencePayload, OccurrenceRow, Repeat, Touch } from '../core/store.ts'
 import { chunks, marks, type Row, type Sql, tuples, type Value } from './sql.ts'
 
 const COLUMNS =
-  'fingerprint, incident_id, name, region, level, state, starts_at, ends_at, first_seen, last_seen, times_seen, suppressed, doubt_until'
+  'fingerprint, incident_id, name, region, level, state, starts_at, ends_at, first_seen, last_seen, times_seen, digest, suppressed, doubt_until'
 const QUALIFIED = COLUMNS.split(', ')
   .map((column) => `a.${column}`)
   .join(', ')
@@ -22,6 +22,7 @@ function toOccurrence(row: Row): Occurrence {
     firstSeen: row.first_seen as number,
     lastSeen: row.last_seen as number,
     timesSeen: row.times_seen as number,
+    digest: row.digest as number,
     suppressed: row.suppressed as string | null,
     doubtUntil: row.doubt_until as number | null,
   }
@@ -74,6 +75,7 @@ export async function insertOccurrences(sql: Sql, rows: readonly OccurrenceRow[]
         row.firstSeen,
         row.lastSeen,
         row.timesSeen,
+        row.digest,
         row.suppressed,
         row.doubtUntil,
         JSON.stringify(row.payload),
@@ -83,7 +85,7 @@ export async function insertOccurrences(sql: Sql, rows: readonly OccurrenceRow[]
   }
 }
 
-const TOUCH_TYPES = ['', 'bigint', 'bigint', 'bigint', 'bigint', '']
+const TOUCH_TYPES = ['', 'bigint', 'bigint', 'bigint', 'bigint', '', 'bigint']
 
 export async function touchOccurrences(sql: Sql, rows: readonly Touch[]): Promise<void> {
   for (const chunk of chunks(rows)) {
@@ -96,10 +98,11 @@ export async function touchOccurrences(sql: Sql, rows: readonly Touch[]): Promis
         row.lastSeen,
         row.timesSeen,
         JSON.stringify(row.payload),
+        row.digest,
       )
     }
     await sql.run(
-      `UPDATE alerts SET starts_at = v.column3, last_seen = v.column4, times_seen = v.column5, payload = v.column6
+      `UPDATE alerts SET starts_at = v.column3, last_seen = v.column4, times_seen = v.column5, payload = v.column6, digest = v.column7
        FROM (VALUES ${tuples(chunk.length, TOUCH_TYPES)}) AS v
        WHERE alerts.fingerprint = v.column1 AND alerts.incident_id = v.column2`,
       values,
@@ -107,8 +110,20 @@ export async function touchOccurrences(sql: Sql, rows: readonly Touch[]): Promis
   }
 }
 
+export async function countRepeats(sql: Sql, rows: readonly Repeat[]): Promise<void> {
+  for (const chunk of chunks(rows)) {
+    await sql.run(
+      `UPDATE alerts SET times_seen = alerts.times_seen + v.column3,
+         last_seen = CASE WHEN alerts.last_seen > v.column4 THEN alerts.last_seen ELSE v.column4 END
+       FROM (VALUES ${tuples(chunk.length, ['', 'bigint', 'bigint', 'bigint'])}) AS v
+       WHERE alerts.fingerprint = v.column1 AND alerts.incident_id = v.column2`,
+      chunk.flatMap((row): Value[] => [row.fingerprint, row.incidentId, row.times, row.lastSeen]),
+    )
+  }
+}
+
 const UPDATE =
-  'UPDATE alerts SET name = ?, region = ?, level = ?, state = ?, starts_at = ?, ends_at = ?, first_seen = ?, last_seen = ?, times_seen = ?, suppressed = ?, doubt_until = ?'
+  'UPDATE alerts SET name = ?, region = ?, level = ?, state = ?, starts_at = ?, ends_at = ?, first_seen = ?, last_seen = ?, times_seen = ?, digest = ?, suppressed = ?, doubt_until = ?'
 
 function updateValues(row: Occurrence): Value[] {
   return [
@@ -121,6 +136,7 @@ function updateValues(row: Occurrence): Value[] {
     row.firstSeen,
     row.lastSeen,
     row.timesSeen,
+    row.digest,
     row.suppressed,
     row.doubtUntil,
   ]
@@ -152,6 +168,32 @@ export async function updateOccurrenceStates(sql: Sql, rows: readonly Occurrence
   )
 }
 
+/**
+ * Moves the alerts of one incident to another. The row in the incident of the higher number is the one that later webhooks
+ * are compared with (`occurrences`), so where both have an alert that one stays.
+ */
+export async function moveAlerts(sql: Sql, from: number, to: number): Promise<AlertsMoved> {
+  const [row] = await sql.all(
+    `SELECT count(*) AS count FROM alerts a JOIN alerts b ON b.fingerprint = a.fingerprint
+     WHERE a.incident_id = ? AND b.incident_id > ? AND b.incident_id < ?`,
+    [from, to, from],
+  )
+  const replaced =
+    from < to
+      ? 0
+      : await sql.run(
+          `DELETE FROM alerts WHERE incident_id = ?
+           AND fingerprint IN (SELECT fingerprint FROM alerts WHERE incident_id = ?)`,
+          [to, from],
+        )
+  const moved = await sql.run(
+    `UPDATE alerts SET incident_id = ? WHERE incident_id = ?
+     AND fingerprint NOT IN (SELECT fingerprint FROM alerts WHERE incident_id = ?)`,
+    [to, from, to],
+  )
+  return { moved, replaced, between: Number(row?.count ?? 0) }
+}
+
 export async function alertsOf(sql: Sql, incidentId: number, limit: number): Promise<OccurrenceRow[]> {
   const rows = await sql.all(
     `SELECT ${COLUMNS}, payload FROM alerts WHERE incident_id = ? ORDER BY state, level, last_seen DESC, fingerprint LIMIT ?`,
@@ -164,6 +206,14 @@ export async function firingRows(sql: Sql, incidentId: number, limit: number): P
   const rows = await sql.all(
     `SELECT ${COLUMNS}, payload FROM alerts WHERE incident_id = ? AND state = 'firing' AND suppressed IS NULL LIMIT ?`,
     [incidentId, limit],
+  )
+  return rows.map(toRow)
+}
+
+export async function firingOf(sql: Sql, incidentId: number, limit: number, after: string): Promise<OccurrenceRow[]> {
+  const rows = await sql.all(
+    `SELECT ${COLUMNS}, payload FROM alerts WHERE incident_id = ? AND state = 'firing' AND fingerprint > ? ORDER BY fingerprint LIMIT ?`,
+    [incidentId, after, limit],
   )
   return rows.map(toRow)
 }

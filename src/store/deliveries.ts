@@ -88,6 +88,7 @@ export async function wakeDeliveries(
   rows: readonly { incidentId: number; wanted: number; priority: number; dueAt: number; changedAt: number }[],
 ): Promise<void> {
   for (const chunk of chunks(rows)) {
+    // What is about to be sent anyway shows the newest version and needs no nudge.
     // An urgent change also brings forward what waits for its turn, but not what a platform told to wait.
     await sql.run(
       `UPDATE deliveries SET wanted = v.column2,
@@ -97,7 +98,9 @@ export async function wakeDeliveries(
          changed_at = coalesce(deliveries.changed_at, v.column5),
          state = CASE WHEN deliveries.state = 'delivered' THEN 'pending' ELSE deliveries.state END
        FROM (VALUES ${tuples(chunk.length, ['bigint', 'bigint', 'bigint', 'bigint', 'bigint'])}) AS v
-       WHERE deliveries.incident_id = v.column1 AND deliveries.wanted < v.column2`,
+       WHERE deliveries.incident_id = v.column1 AND deliveries.wanted < v.column2
+         AND NOT (deliveries.state = 'pending' AND deliveries.inflight IS NULL
+           AND deliveries.priority <= v.column3 AND deliveries.due_at <= v.column4)`,
       chunk.flatMap((row) => [row.incidentId, row.wanted, row.priority, row.dueAt, row.changedAt]),
     )
   }
@@ -235,17 +238,21 @@ export async function countDeliveries(sql: Sql): Promise<{ lane: string; state: 
   return rows.map((row) => ({ lane: row.lane as string, state: row.state as string, count: Number(row.count) }))
 }
 
+/** A topic (`chat/thread`) shares its chat's message ids. */
 export async function references(
   sql: Sql,
   lane: string,
   target: string,
   limit: number,
-): Promise<{ reference: string; adapterState: Json }[]> {
+): Promise<{ incidentId: number; reference: string; adapterState: Json }[]> {
+  const [chat = target] = target.split('/')
   const rows = await sql.all(
-    `SELECT reference, adapter_state FROM deliveries WHERE lane = ? AND target = ? AND reference IS NOT NULL ORDER BY id DESC LIMIT ?`,
-    [lane, target, limit],
+    `SELECT incident_id, reference, adapter_state FROM deliveries
+     WHERE lane = ? AND (target = ? OR (target > ? AND target < ?)) AND reference IS NOT NULL ORDER BY id DESC LIMIT ?`,
+    [lane, chat, `${chat}/`, `${chat}0`, limit],
   )
   return rows.map((row) => ({
+    incidentId: row.incident_id as number,
     reference: row.reference as string,
     adapterState: JSON.parse(row.adapter_state as string) as Json,
   }))

@@ -34,6 +34,7 @@ const MIGRATIONS: readonly string[] = [
     first_seen BIGINT NOT NULL,
     last_seen BIGINT NOT NULL,
     times_seen BIGINT NOT NULL,
+    digest BIGINT NOT NULL,
     suppressed TEXT,
     doubt_until BIGINT,
     payload TEXT NOT NULL,

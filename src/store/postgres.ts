@@ -33,7 +33,13 @@ export async function openPostgres(url: string): Promise<Driver> {
     idle_timeout: 0,
     max_lifetime: null,
     onnotice: () => {},
-    connection: { application_name: 'claw', statement_timeout: 20_000, lock_timeout: 10_000 },
+    connection: {
+      application_name: 'claw',
+      // A plan made while a table was empty would scan it for ever: prepared statements keep their plans.
+      enable_seqscan: 'off',
+      statement_timeout: 20_000,
+      lock_timeout: 10_000,
+    },
     types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
   }
   let client: ReturnType<typeof postgres>

@@ -8,7 +8,7 @@ const KILLS = Number(process.env.CLAW_KILLS ?? 25)
 const SEED = Number(process.env.CLAW_SEED ?? 20261121)
 const TEAMS = Number(process.env.CLAW_TEAMS ?? 12)
 /** Fewer: after the death of the replica that sends, its lease has to end (12 s). */
-const REPLICA_KILLS = Number(process.env.CLAW_REPLICA_KILLS ?? Math.ceil(KILLS / 4))
+const REPLICA_KILLS = Number(process.env.CLAW_REPLICA_KILLS ?? Math.ceil(KILLS / 6))
 
 const sqlite = (folder: string) => `sqlite:${join(folder, 'claw.db')}`
 

@@ -154,9 +154,13 @@ export async function createWorld(
     wait(ms) {
       now += ms
     },
-    send: (...alerts) => ingest.accept({ alerts }),
+    async send(...alerts) {
+      await ingest.accept({ alerts })
+      await ingest.idle()
+    },
     async together(...webhooks) {
       await Promise.all(webhooks.map((alerts) => ingest.accept({ alerts })))
+      await ingest.idle()
     },
     tick: () => checks.tick(),
     all,

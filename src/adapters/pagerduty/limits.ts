@@ -33,3 +33,10 @@ export const RATE_LIMIT_PAUSE_MS = 10_000
 
 /** A refused key or a wrong address is mended by a person; ask again once a minute instead of losing the page. */
 export const REFUSED_PAUSE_MS = 60_000
+
+/** REST API v2. "REST API Rate Limits": 960 requests a minute per token; what polls stays at a quarter of it. */
+export const REST_LIMITS = {
+  requestsPerMinute: 960,
+  /** ours: "Create a note on an incident" documents 25 000 characters, nobody reads more than this */
+  note: 2_000,
+} as const

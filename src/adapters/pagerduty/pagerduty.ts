@@ -1,8 +1,10 @@
 import type { Destination, Renderer, StepInput, StepResult } from '../../core/delivery.ts'
+import type { PagerDutyRest } from '../../core/pagerduty.ts'
 import { type NetworkFailure, retryAfterMs } from '../http.ts'
 import { createEnqueue, type EnqueueAnswer } from './enqueue.ts'
 import { cut, dedupKey, plainEvent, safeText, triggerEvent } from './event.ts'
 import { LIMITS, PACING, RATE_LIMIT_PAUSE_MS, REFUSED_PAUSE_MS } from './limits.ts'
+import { createNotes, lineToNote } from './notes.ts'
 import { accepted, nextEvent, readState, settled } from './plan.ts'
 
 export type PagerDutyOptions = {
@@ -15,6 +17,10 @@ export type PagerDutyOptions = {
   timeoutMs?: number
   /** `client_url` of incidents without a page of their own */
   clientUrl?: string
+  /** REST API, to name the person behind an acknowledgement or a resolve in a note; none without it */
+  rest?: PagerDutyRest | null
+  /** e-mail address of a person, so that the note is theirs */
+  emailOf?: (person: string) => string | null
 }
 
 /**
@@ -26,12 +32,17 @@ export type PagerDutyOptions = {
 export function createPagerDutyDestination(options: PagerDutyOptions): Destination {
   const { routingKeys, eventsUrl, renderer, timeoutMs = 5_000, clientUrl } = options
   const enqueue = createEnqueue(eventsUrl, timeoutMs)
+  const { rest = null, emailOf = () => null } = options
+  const notes = rest === null ? null : createNotes({ rest, emailOf })
 
   return {
     kind: 'pagerduty',
     lane: 'pagerduty',
     pacing: PACING,
-    close: async () => enqueue.close(),
+    async close() {
+      enqueue.close()
+      await notes?.close()
+    },
     async step(input: StepInput): Promise<StepResult> {
       const { incident, installation, target, now } = input
       const before = readState(input.state)
@@ -51,7 +62,13 @@ export function createPagerDutyDestination(options: PagerDutyOptions): Destinati
       const failure = failureOf(answer, routingKey, now)
       if (failure !== null) return failure
 
-      const after = accepted(state, next)
+      let after = accepted(state, next)
+      const line =
+        notes === null || next.action === 'trigger' ? null : lineToNote(incident, next.action, after.noted ?? 0, now)
+      if (line !== null) {
+        notes?.write(event.dedup_key, line)
+        after = { ...after, noted: line.seq }
+      }
       return nextEvent(incident.pages, after) === null
         ? { outcome: 'done', state: settled(after, incident.pages), reference }
         : { outcome: 'progress', state: after, reference }

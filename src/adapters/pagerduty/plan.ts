@@ -11,6 +11,8 @@ export type PagerDutyState = {
   sent: { [pageKey: string]: SentPage }
   /** an event whose fate is unknown was begun since PagerDuty last showed the incident as wanted */
   doubt?: true
+  /** `seq` of the newest line of the story that was written there as a note */
+  noted?: number
 }
 
 /** Why an event is due; each names one rule. */
@@ -35,6 +37,7 @@ const stateSchema = z.object({
     }),
   ),
   doubt: z.literal(true).optional(),
+  noted: z.number().optional(),
 })
 
 /**
@@ -44,8 +47,8 @@ const stateSchema = z.object({
 export function readState(state: Json): PagerDutyState {
   const parsed = stateSchema.safeParse(state)
   if (!parsed.success) return { sent: {} }
-  const { sent, doubt } = parsed.data
-  return doubt === undefined ? { sent } : { sent, doubt }
+  const { sent, doubt, noted } = parsed.data
+  return { sent, ...(doubt === undefined ? {} : { doubt }), ...(noted === undefined ? {} : { noted }) }
 }
 
 /** The first event that PagerDuty still needs, in the order of `pages`; null when it shows every page as wanted. */
@@ -93,7 +96,7 @@ function nextOfPage(page: Page, sent: SentPage | undefined, state: PagerDutyStat
 export function accepted(state: PagerDutyState, event: NextEvent): PagerDutyState {
   // fromEntries: a page key such as `__proto__` stays a plain key
   const sent = Object.fromEntries([...Object.entries(state.sent), [event.page.key, event.after]])
-  return state.doubt === true ? { sent, doubt: true } : { sent }
+  return { ...state, sent }
 }
 
 /** `state` when every page is as wanted: pages that never had to be sent count as shown, and nothing is in doubt. */
@@ -104,5 +107,6 @@ export function settled(state: PagerDutyState, pages: readonly Page[]): PagerDut
       key,
       { generation, revision, state: shown },
     ])
-  return { sent: Object.fromEntries([...Object.entries(state.sent), ...unsent]) }
+  const sent = Object.fromEntries([...Object.entries(state.sent), ...unsent])
+  return state.noted === undefined ? { sent } : { sent, noted: state.noted }
 }

@@ -10,7 +10,16 @@ export type Slack = {
   /** newest first; null when Slack does not let us look */
   history(channel: string, oldestMs: number): AsyncGenerator<Found>
   replies(channel: string, ts: string, oldestMs: number): AsyncGenerator<Found>
+  /** a message that nobody needs to find again */
+  say(to: { channel: string; thread: string | null }, message: Message): Promise<void>
+  /** seen by one person only */
+  whisper(to: { channel: string; thread: string | null; user: string }, message: Message): Promise<void>
+  openView(trigger: string, view: View): Promise<void>
+  publishHome(user: string, view: View): Promise<void>
 }
+
+/** A modal or App Home, as `views.open` and `views.publish` take it. */
+export type View = { type: 'modal' | 'home'; blocks: unknown[]; [key: string]: unknown }
 
 /** Lets Claw find its own messages again: all values are flat, as Slack wants them. */
 export type Metadata = {
@@ -111,6 +120,33 @@ export function createClient(options: ClientOptions, signal: AbortSignal): Slack
         }),
       )
     },
+    async say({ channel, thread }, message) {
+      await withPlainText(message, (content) =>
+        web.apiCall('chat.postMessage', {
+          channel,
+          ...(thread === null ? {} : { thread_ts: thread }),
+          ...content,
+          unfurl_links: false,
+          unfurl_media: false,
+        }),
+      )
+    },
+    async whisper({ channel, thread, user }, message) {
+      await withPlainText(message, (content) =>
+        web.apiCall('chat.postEphemeral', {
+          channel,
+          user,
+          ...(thread === null ? {} : { thread_ts: thread }),
+          ...content,
+        }),
+      )
+    },
+    async openView(trigger, view) {
+      await web.apiCall('views.open', { trigger_id: trigger, view })
+    },
+    async publishHome(user, view) {
+      await web.apiCall('views.publish', { user_id: user, view })
+    },
     history: (channel, oldestMs) => pages('conversations.history', { channel, oldest: seconds(oldestMs) }),
     replies: (channel, ts, oldestMs) => pages('conversations.replies', { channel, ts, oldest: seconds(oldestMs) }),
   }
@@ -141,7 +177,7 @@ function seconds(ms: number): string {
 }
 
 /** What web-api has to say goes out as an outcome; its debug lines would hold whole messages. */
-const SILENT: webApi.Logger = {
+export const SILENT: webApi.Logger = {
   debug() {},
   info() {},
   warn() {},

@@ -1,5 +1,6 @@
 import type { Destination, Renderer, StepInput, StepResult } from '../../core/delivery.ts'
 import type { IncidentView, StoryEvent } from '../../core/view.ts'
+import { sendReply } from './answer.ts'
 import { createClient, type Metadata, type Slack } from './client.ts'
 import { type Failure, judge } from './errors.ts'
 import { PACING, REPLY_INTERVAL_MS } from './limits.ts'
@@ -40,6 +41,7 @@ export function createSlackDestination(options: SlackOptions): Destination {
       const slack = createClient({ token: options.token, apiUrl: options.apiUrl, timeoutMs }, input.signal)
       return await new Step(shared, slack, settings, input).run()
     },
+    reply: (input) => sendReply({ token: options.token, apiUrl: options.apiUrl, timeoutMs }, input),
     async close() {},
   }
 }

@@ -16,7 +16,8 @@ type Meaning = 'dead' | 'auth' | 'busy' | 'doubt' | 'gone' | 'frozen' | 'unfit'
 
 /**
  * Slack's error names that mean something to us, and what to do about those that need a person. Source:
- * docs.slack.dev/reference/methods/chat.postMessage, .../chat.update, .../conversations.history (tables of errors).
+ * docs.slack.dev/reference/methods/chat.postMessage, .../chat.postEphemeral, .../chat.update, .../views.open,
+ * .../conversations.history (tables of errors).
  * `fatal_error` and `internal_error`: "some aspect of the operation may have succeeded".
  */
 const MEANINGS: Readonly<Record<string, readonly [Meaning, string]>> = {
@@ -33,6 +34,11 @@ const MEANINGS: Readonly<Record<string, readonly [Meaning, string]>> = {
   team_access_not_granted: ['dead', 'the app is not installed in that workspace: install it'],
   ekm_access_denied: ['dead', 'an administrator has suspended access to the channel'],
   cannot_reply_to_message: ['dead', 'the message takes no replies'],
+  user_not_in_channel: ['dead', 'the person is not in the channel'],
+  user_not_found: ['dead', 'Slack does not know the person'],
+  expired_trigger_id: ['dead', 'the press is more than 3 s old'],
+  exchanged_trigger_id: ['dead', 'the press was used already'],
+  invalid_trigger_id: ['dead', 'Slack does not know the press'],
   no_text: ['dead', 'the message was empty: check the templates'],
   invalid_arguments: ['dead', 'Slack does not understand the request: check the channel id'],
   invalid_thread_ts: ['dead', 'the thread does not exist'],
@@ -44,7 +50,10 @@ const MEANINGS: Readonly<Record<string, readonly [Meaning, string]>> = {
   token_revoked: ['auth', 'the token was revoked: install the app again and set slack.bot_token'],
   token_expired: ['auth', 'the token has expired: set a new slack.bot_token'],
   account_inactive: ['auth', 'the app was removed from the workspace: install it again and set slack.bot_token'],
-  missing_scope: ['auth', 'the app lacks a scope: add chat:write and channels:history, and install it again'],
+  missing_scope: [
+    'auth',
+    'the app lacks a scope: compare its scopes with deploy/slack/manifest.yaml, and install it again',
+  ],
   not_allowed_token_type: ['auth', 'slack.bot_token must be a bot token (xoxb-…)'],
   no_permission: ['auth', 'the app lacks a permission: check its scopes'],
   access_denied: ['auth', 'access is denied: check the app in the workspace'],

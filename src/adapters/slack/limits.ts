@@ -13,6 +13,16 @@ export const LIMITS = {
   /** of all blocks as JSON, the strictest reading */
   allBlocks: 13_000,
   fallbackText: 4_000,
+  /** block elements: button (text 75, value 2000), actions (25 elements) */
+  buttonText: 75,
+  buttonValue: 2_000,
+  actionElements: 25,
+  /** ours: what all buttons of a message may take of its room */
+  allButtons: 5_000,
+  /** docs.slack.dev/reference/views: blocks, private_metadata; input: plain_text_input's max_length is ours */
+  viewBlocks: 100,
+  privateMetadata: 3_000,
+  note: 300,
   /** objects a page of history; distributed apps outside the marketplace get 15 whatever they ask for */
   page: 100,
   /** pages looked through for a lost message */
@@ -38,3 +48,22 @@ export const PACING: Pacing = {
   target: { burst: 3, perSecond: 1 },
   reserve: 0.3,
 }
+
+/** docs.slack.dev/interactivity/handling-user-interaction: a response URL lives 30 minutes (and has 5 uses) */
+export const RESPONSE_URL_MS = 30 * 60_000
+
+/** docs.slack.dev/authentication/verifying-requests-from-slack: "more than five minutes" from local time is a replay */
+export const MAX_SKEW_SECONDS = 300
+
+/** docs.slack.dev/interactivity: acknowledge within 3 s; a trigger_id lives as long. Ours leave time for the way. */
+export const ACK_MS = 2_500
+export const MODAL_MS = 1_800
+
+/** Ours: a second press of the same button by the same person within this is the same press. */
+export const DOUBLE_CLICK_MS = 1_000
+
+/** Ours, as an unanswered approval: what a confirmation says may no longer be so. */
+export const CONFIRM_MS = 15 * 60_000
+
+/** Ours: a request is read up to this size; Slack's own are below 200 kB. */
+export const BODY_LIMIT = 1_000_000

@@ -1,8 +1,9 @@
 import type { Renderer } from '../../core/delivery.ts'
 import type { IncidentView, StoryEvent } from '../../core/view.ts'
+import { type ActionsBlock, actionsBlock } from './buttons.ts'
 import { LIMITS } from './limits.ts'
 
-export type Block = { type: 'section'; text: MrkdwnText } | { type: 'context'; elements: MrkdwnText[] }
+export type Block = { type: 'section'; text: MrkdwnText } | { type: 'context'; elements: MrkdwnText[] } | ActionsBlock
 
 /** `verbatim`: Slack makes no links of bare URLs and no mentions of names (docs.slack.dev, composition objects: text). */
 type MrkdwnText = { type: 'mrkdwn'; text: string; verbatim: true }
@@ -21,6 +22,7 @@ export function topMessage(renderer: Renderer, incident: IncidentView, now: numb
   const summary = part('summary')
   const links = part('links')
   const alerts = part('alerts')
+  const buttons = incident.state === 'resolved' ? [] : actionsBlock(incident.actions)
   // What matters most keeps its room: the shares of the rest shrink until all of it fits.
   const blocks = firstThatFits(
     [1, 0.6, 0.3, 0.1].map((share) => () => [
@@ -29,6 +31,7 @@ export function topMessage(renderer: Renderer, incident: IncidentView, now: numb
       ...section(cutMrkdwn(alerts, 2_800 * share)),
       ...context(cutMrkdwn(links, LIMITS.sectionText * share)),
       ...section(next),
+      ...buttons,
     ]),
   )
   const text = cutMrkdwn(oneLine(headline), LIMITS.fallbackText)
@@ -70,7 +73,8 @@ function storyText(renderer: Renderer, incident: IncidentView, events: StoryEven
   return escapeBare(events.at(-1)?.text.slice(0, 400) ?? '')
 }
 
-function firstThatFits(choices: Array<() => Block[]>): Block[] {
+/** The first choice that Slack takes as a whole, else the last one. */
+export function firstThatFits(choices: Array<() => Block[]>): Block[] {
   let blocks: Block[] = []
   for (const choice of choices) {
     blocks = choice()
@@ -114,7 +118,7 @@ export function cutMrkdwn(text: string, limit: number): string {
 }
 
 /** Pieces of at most `limit` units, broken between lines. */
-function splitLines(text: string, limit: number): string[] {
+export function splitLines(text: string, limit: number): string[] {
   const pieces: string[] = []
   let piece = ''
   for (const line of text.split('\n').map((l) => cutMrkdwn(l, limit))) {
@@ -127,11 +131,13 @@ function splitLines(text: string, limit: number): string[] {
   return pieces.slice(0, LIMITS.blocks)
 }
 
-function section(text: string): Block[] {
+/** A section, none for an empty text. */
+export function section(text: string): Block[] {
   return text.trim() ? [{ type: 'section', text: mrkdwn(text) }] : []
 }
 
-function context(text: string): Block[] {
+/** A line in small print, none for an empty text. */
+export function context(text: string): Block[] {
   return text.trim() ? [{ type: 'context', elements: [mrkdwn(text)] }] : []
 }
 

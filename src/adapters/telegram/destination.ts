@@ -1,10 +1,12 @@
 import type { Destination, Renderer, StepInput, StepResult } from '../../core/delivery.ts'
 import type { StoryEvent } from '../../core/view.ts'
-import { type Bot, createBot } from './client.ts'
+import { type Bot, type Content, createBot } from './client.ts'
 import { type Failure, judge } from './errors.ts'
+import { incidentKeyboard } from './keyboard.ts'
 import { PACING, PUSH_INTERVAL_MS } from './limits.ts'
 import { mainMessage, pushReply } from './message.ts'
 import { highest, Probes } from './probe.ts'
+import { sayReply } from './reply.ts'
 import { newestSeq, readSettings, readState, type TelegramSettings, type TelegramState, withReply } from './state.ts'
 
 export type TelegramOptions = {
@@ -35,6 +37,7 @@ export function createTelegramDestination(options: TelegramOptions): Destination
         return { outcome: 'dead', reason: 'The Telegram settings of the receiver are not valid: check chat and thread' }
       return await new Step(bot, probes, renderer, settings, input).run()
     },
+    reply: (input) => sayReply(bot, renderer, input, (chat, id) => probes.sent(chat, id, 'answer')),
     async close() {
       bot.close()
     },
@@ -88,7 +91,7 @@ class Step {
     const { thread, notify } = this.#settings
     try {
       const to = { chat, thread, replyTo: null, silent: !notify }
-      return this.#posted(await this.#bot.send(to, this.#mainText(), this.#input.signal))
+      return this.#posted(await this.#bot.send(to, this.#main(), this.#input.signal))
     } catch (error) {
       const failure = judge(error)
       const result = await this.#failed(failure, null)
@@ -101,7 +104,7 @@ class Step {
   async #findMain(): Promise<StepResult> {
     const { chat } = this.#state
     const after = this.#state.postAfter ?? (await this.#highestKnown())
-    const sought = { chat, html: this.#mainText(), after, repliesTo: [null, this.#settings.thread] }
+    const sought = { chat, content: this.#main(), after, repliesTo: [null, this.#settings.thread] }
     const result = await this.#probes.search(this.#key('main'), this.#input, sought)
     if ('found' in result) return this.#posted(result.found)
     if ('none' in result) return this.#post()
@@ -111,6 +114,7 @@ class Step {
 
   #posted(messageId: number): StepResult {
     this.#probes.forget(this.#key('main'))
+    this.#probes.sent(this.#state.chat, messageId, this.#key('main'))
     const { version, story } = this.#input.incident
     const told = { storySeq: newestSeq(story), replyAfter: null, postAfter: null }
     return this.#shown({ ...this.#state, messageId, version, ...told })
@@ -119,7 +123,7 @@ class Step {
   async #edit(messageId: number, events: StoryEvent[]): Promise<StepResult> {
     const { chat } = this.#state
     try {
-      await this.#bot.edit(chat, messageId, this.#mainText(), this.#input.signal)
+      await this.#bot.edit(chat, messageId, this.#main(), this.#input.signal)
     } catch (error) {
       const failure = judge(error)
       // Posted anew in the next step, so that a lost answer to that is looked for like any other.
@@ -143,14 +147,14 @@ class Step {
     const { thread, notify } = this.#settings
     try {
       const to = { chat, thread, replyTo: messageId, silent: !notify }
-      return this.#replied(await this.#bot.send(to, this.#replyText(events), signal))
+      return this.#replied(await this.#bot.send(to, this.#push(events), signal))
     } catch (error) {
       return await this.#failed(judge(error), this.#key('reply'), replyAfter)
     }
   }
 
   async #findReply(messageId: number, events: StoryEvent[], after: number): Promise<StepResult> {
-    const sought = { chat: this.#state.chat, html: this.#replyText(events), after, repliesTo: [messageId] }
+    const sought = { chat: this.#state.chat, content: this.#push(events), after, repliesTo: [messageId] }
     const result = await this.#probes.search(this.#key('reply'), this.#input, sought)
     if ('found' in result) return this.#replied(result.found)
     if ('failure' in result) return this.#failed(result.failure, null)
@@ -159,6 +163,7 @@ class Step {
 
   #replied(id: number): StepResult {
     this.#probes.forget(this.#key('reply'))
+    this.#probes.sent(this.#state.chat, id, this.#key('reply'))
     const replies = withReply(this.#state.replies, id)
     return this.#shown({ ...this.#told(), lastPushAt: this.#input.now, replies, replyAfter: null })
   }
@@ -172,12 +177,13 @@ class Step {
     return { ...state, storySeq: Math.max(state.storySeq, newestSeq(this.#input.incident.story)), replyAfter: null }
   }
 
-  #mainText(): string {
-    return mainMessage(this.#renderer, this.#input.incident, this.#input.now)
+  #main(): Content {
+    const { incident, now } = this.#input
+    return { html: mainMessage(this.#renderer, incident, now), keyboard: incidentKeyboard(incident) }
   }
 
-  #replyText(events: StoryEvent[]): string {
-    return pushReply(this.#renderer, this.#input.incident, events, this.#input.now)
+  #push(events: StoryEvent[]): Content {
+    return { html: pushReply(this.#renderer, this.#input.incident, events, this.#input.now), keyboard: null }
   }
 
   async #highestKnown(): Promise<number> {

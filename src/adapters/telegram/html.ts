@@ -36,6 +36,59 @@ export function cutHtml(html: string, limit: number, maxHtml: number): string {
     .join('')}`
 }
 
+/**
+ * Splits Telegram's HTML into parts of at most `limit` visible UTF-16 units, each valid by itself: tags that are open at a
+ * cut are closed there and opened again in the next part. Cut at a line's end where the part is half full, else at a
+ * blank, else anywhere between characters. Parts without a visible character are left out.
+ */
+export function splitHtml(html: string, limit: number, maxHtml: number): string[] {
+  const tokens = Array.from(html.matchAll(/<[^<>]*>|&(?:#\d+|#x[0-9a-f]+|[a-z]+);|[\s\S]/giu), ([token]) => token)
+  const parts: string[] = []
+  let open: string[] = []
+  for (let at = 0; at < tokens.length; ) {
+    const { end, openAt } = partEnd(tokens, at, open, limit, maxHtml)
+    const part = `${open.join('')}${tokens.slice(at, end).join('')}${closing(openAt)}`
+    if (htmlLength(part.replace(/\s/g, '')) > 0) parts.push(part)
+    at = end
+    open = openAt
+    // What a part begins or ends with Telegram drops; a blank line that was cut would otherwise count.
+    while (tokens[at] === '\n') at++
+  }
+  return parts
+}
+
+/** Where the part that begins at `at` ends, and what is open there. Always at least one token further. */
+function partEnd(tokens: string[], at: number, before: string[], limit: number, maxHtml: number) {
+  const open = [...before]
+  let length = 0
+  let bytes = open.join('').length + closing(open).length
+  let line: { end: number; openAt: string[] } | null = null
+  let blank: { end: number; openAt: string[] } | null = null
+  for (let i = at; i < tokens.length; i++) {
+    const token = tokens[i] as string
+    const tag = /^<(\/?)([a-z][a-z-]*)/i.exec(token)
+    const size = tag !== null ? 0 : token.startsWith('&') && token.length > 1 ? 1 : token.length
+    // An opening tag needs room for its end as well.
+    const more = token.length + (tag !== null && tag[1] === '' ? (tag[2]?.length ?? 0) + 3 : 0)
+    if (i > at && (length + size > limit || bytes + more > maxHtml))
+      return line ?? blank ?? { end: i, openAt: [...open] }
+    length += size
+    bytes += more
+    if (tag !== null && tag[1] === '/') open.pop()
+    else if (tag !== null) open.push(token)
+    else if (token === '\n' && length > limit / 2) line = { end: i + 1, openAt: [...open] }
+    else if (token === ' ' && length > limit / 2) blank = { end: i + 1, openAt: [...open] }
+  }
+  return { end: tokens.length, openAt: open }
+}
+
+function closing(open: readonly string[]): string {
+  return open
+    .map((tag) => `</${/^<([a-z][a-z-]*)/i.exec(tag)?.[1] ?? ''}>`)
+    .reverse()
+    .join('')
+}
+
 /** Text that no template escaped, with what Telegram would make clickable taken out. */
 export function escapeBare(text: string): string {
   return text

@@ -14,6 +14,23 @@ export const LIMITS = {
   replies: 20,
   /** ids tried when a lost message of our own is looked for */
   probes: 30,
+  /** core.telegram.org/bots/api#inlinekeyboardbutton: callback_data 1-64 bytes */
+  callbackBytes: 64,
+  /** ours: labels on a phone, two in a row; far under the 100 and 8 that the server takes */
+  buttonText: 40,
+  perRow: 2,
+  buttons: 20,
+  /** messages that one answer may take; ours */
+  parts: 8,
+  /** characters of one cell of a table, ours: a phone shows about 40 in a row */
+  cell: 60,
+  /** updates of one getUpdates, and how long it waits in seconds (core.telegram.org/bots/api#getupdates: 1-100) */
+  updates: 100,
+  pollSeconds: 25,
+  /** core.telegram.org/bots/api#setmycommands and #botcommand */
+  commands: 100,
+  commandName: 32,
+  commandDescription: 256,
 } as const
 
 /** One push reply a minute (contract.md, section 8). */
@@ -33,3 +50,24 @@ export const PACING: Pacing = {
   target: { burst: 5, perSecond: 0.25 },
   reserve: 0.3,
 }
+
+/** getUpdates: how long its answer may take beyond the wait itself. */
+export const POLL_GRACE_MS = 10_000
+
+/** Back-off of polling and of the set-up, first and longest (contract.md, section 8: at most 30 s). */
+export const BACK_OFF = { firstMs: 1_000, maxMs: 30_000 } as const
+
+/** Another program polls with the same token: taking it in turns would lose nothing, and help nobody. */
+export const CONFLICT_MS = 10_000
+
+/** While another replica polls: how often to ask whether it is our turn. */
+export const STANDBY_MS = 2_000
+
+/**
+ * After a week without updates their ids start anew at random (core.telegram.org/bots/api#update), and an offset over them
+ * would throw them away unseen. So an offset this old is not sent.
+ */
+export const OFFSET_LIFE_MS = 5 * 24 * 3_600_000
+
+/** The same trouble is said again in the log after this. */
+export const SAY_AGAIN_MS = 15 * 60_000

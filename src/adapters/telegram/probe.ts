@@ -1,9 +1,12 @@
 import type { StepInput } from '../../core/delivery.ts'
-import type { Bot } from './client.ts'
+import type { Bot, Content } from './client.ts'
 import { type Failure, judge } from './errors.ts'
 import { LIMITS } from './limits.ts'
 
 export type Probed = { found: number } | { none: true } | { failure: Failure }
+
+/** Ids of own messages remembered for each chat: more than a search looks at. */
+const SENT = 500
 
 /** What was lost in this process: where its id must lie, and how far the search has come. */
 type Lost = { after: number; next: number }
@@ -15,6 +18,7 @@ type Lost = { after: number; next: number }
  */
 export class Probes {
   readonly #lost = new Map<string, Lost>()
+  readonly #sent = new Map<string, Map<number, string>>()
   readonly #bot: Bot
 
   constructor(bot: Bot) {
@@ -30,6 +34,21 @@ export class Probes {
     this.#lost.set(key, { after: known, next: known + 1 })
   }
 
+  /**
+   * Remembers what this process sent, and for what (`key`): the ids that the store knows are those of one target, and a
+   * chat's topics and answers share one row of ids. The search for that same thing may find it: it can have been sent
+   * without being stored.
+   */
+  sent(chat: string, id: number, key: string): void {
+    if (this.#sent.size >= 10_000) this.#sent.clear()
+    const ids = this.#sent.get(chat) ?? new Map<number, string>()
+    this.#sent.set(chat, ids.set(id, key))
+    for (const oldest of ids.keys()) {
+      if (ids.size <= SENT) break
+      ids.delete(oldest)
+    }
+  }
+
   forget(key: string): void {
     this.#lost.delete(key)
   }
@@ -42,19 +61,19 @@ export class Probes {
   async search(
     key: string,
     input: StepInput,
-    sought: { chat: string; html: string; after: number; repliesTo: readonly (number | null)[] },
+    sought: { chat: string; content: Content; after: number; repliesTo: readonly (number | null)[] },
   ): Promise<Probed> {
-    const { chat, html, after, repliesTo } = sought
+    const { chat, content, after, repliesTo } = sought
     const known = await knownIds(input)
     const lost = this.#lost.get(key) ?? { after, next: after + 1 }
     this.#lost.set(key, lost)
     let tried = 0
     for (let id = lost.after + 1; tried < LIMITS.probes && id <= lost.after + 10 * LIMITS.probes; id++) {
-      if (known.has(id)) continue
+      if (known.has(id) || (this.#sent.get(chat)?.get(id) ?? key) !== key) continue
       tried++
       if (id < lost.next) continue
-      const failure = await this.#try(chat, id, html, repliesTo, input.signal)
-      if (failure === null || failure.kind === 'same') {
+      const failure = await this.#try(chat, id, content, repliesTo, input.signal)
+      if (failure === null) {
         this.#lost.delete(key)
         return { found: id }
       }
@@ -68,16 +87,21 @@ export class Probes {
   async #try(
     chat: string,
     id: number,
-    html: string,
+    content: Content,
     repliesTo: readonly (number | null)[],
     signal: AbortSignal,
   ): Promise<Failure | null> {
-    try {
-      const repliedTo = await this.#bot.edit(chat, id, html, signal)
-      return repliesTo.includes(repliedTo) ? null : { kind: 'gone', reason: 'the message is not the one that was lost' }
-    } catch (error) {
-      return judge(error)
+    // "Not modified" does not say what the message replies to; an invisible character more makes Telegram say it.
+    for (const html of [content.html, `${content.html}\u2060`]) {
+      try {
+        const repliedTo = await this.#bot.edit(chat, id, { ...content, html }, signal)
+        return repliesTo.includes(repliedTo) ? null : { kind: 'gone', reason: 'it is not the message that was lost' }
+      } catch (error) {
+        const failure = judge(error)
+        if (failure.kind !== 'same') return failure
+      }
     }
+    return null
   }
 }
 

@@ -61,6 +61,13 @@ function put(
   if (incident.status === 'acknowledged' && status === 'acknowledged') {
     return { status: 400, body: restError(1002, 'Incident Already Acknowledged') }
   }
+  const level = change.escalation_level
+  if (level !== undefined) {
+    if (typeof level !== 'number' || incident.status === 'resolved' || !state.mayEscalate(level)) {
+      return { status: 400, body: restError(1006, 'Incident Cannot Be Escalated') }
+    }
+    void state.escalateTo(incident, level, user)
+  }
   if (typeof title === 'string') incident.title = title
   if (status !== undefined) void state.change(incident, status, user)
   return null
@@ -92,6 +99,7 @@ export function restRouter(state: PagerDutyState, token: string): Router {
     const found = state.incidents.filter(
       (i) => (key === null || i.incident_key === key) && (statuses.length === 0 || statuses.includes(i.status)),
     )
+    if (req.query.sort_by === 'created_at:desc') found.reverse()
     res.json(page(req, 'incidents', found.map(incidentView)))
   })
 
@@ -146,11 +154,7 @@ export function restRouter(state: PagerDutyState, token: string): Router {
     if (incident === null) return send(res, notFound)
     const content = asRecord(asRecord((res.locals.call as Call).body)?.note)?.content
     if (typeof content !== 'string' || content === '') return send(res, invalid('Content cannot be empty.'))
-    const note = { id: state.nextId('N'), user, content, at: state.clock() }
-    incident.notes.push(note)
-    state.log(incident, 'annotate_log_entry', user, content)
-    state.tell('note', { incident, note })
-    void state.webhooks.send('incident.annotated', incident, user)
+    const { note } = state.addNote(incident, content, user)
     res.status(201).json({ note: noteView(note) })
   })
 
@@ -162,7 +166,7 @@ export function restRouter(state: PagerDutyState, token: string): Router {
   })
 
   router.get('/oncalls', (req, res) => {
-    res.json(page(req, 'oncalls', onCallViews(state)))
+    res.json(page(req, 'oncalls', onCallViews(state, many(req, 'escalation_policy_ids'))))
   })
 
   router.get('/users', (req, res) => {

@@ -2,6 +2,7 @@ import type { Clock } from '../../core/clock.ts'
 import { ClawError } from '../../core/errors.ts'
 import { Buckets } from '../buckets.ts'
 import { Recorder } from '../recorder.ts'
+import { annotationView } from './views.ts'
 import { type WebhookDelivery, Webhooks } from './webhooks.ts'
 
 export type PdUser = { id: string; name: string; email: string }
@@ -10,7 +11,7 @@ export type PdSeverity = 'critical' | 'error' | 'warning' | 'info'
 
 export type PdLogEntry = {
   id: string
-  /** `trigger_log_entry`, `notify_log_entry`, `acknowledge_log_entry`, `resolve_log_entry`, `annotate_log_entry` */
+  /** `trigger_log_entry`, `notify_log_entry`, `acknowledge_log_entry`, `resolve_log_entry`, `annotate_log_entry`, … */
   type: string
   at: number
   /** null when an event or the service did it */
@@ -44,6 +45,11 @@ export type PdIncident = {
   changedAt: number
   acknowledgedBy: PdUser[]
   resolvedBy: PdUser | null
+  /** to whom it is assigned */
+  assignees: PdUser[]
+  /** of the escalation policy, 1 first */
+  escalationLevel: number
+  priority: string | null
   /** trigger events it took, the first included */
   triggers: number
   /** the newest trigger */
@@ -156,6 +162,9 @@ export class PagerDutyState extends Recorder {
       changedAt: now,
       acknowledgedBy: [],
       resolvedBy: null,
+      assignees: this.#level(1),
+      escalationLevel: 1,
+      priority: null,
       triggers: 1,
       event,
       log: [],
@@ -186,7 +195,7 @@ export class PagerDutyState extends Recorder {
   change(incident: PdIncident, status: 'acknowledged' | 'resolved', user: PdUser | null): Promise<number | null> {
     incident.status = status
     incident.changedAt = this.clock()
-    if (status === 'acknowledged' && user) incident.acknowledgedBy.push(user)
+    if (status === 'acknowledged') incident.acknowledgedBy = user ? [user] : []
     if (status === 'resolved') {
       incident.resolvedBy = user
       this.#open.delete(`${incident.routingKey} ${incident.incident_key}`)
@@ -207,12 +216,94 @@ export class PagerDutyState extends Recorder {
     return this.#byHand(dedupKey, 'resolved', user)
   }
 
-  async #byHand(dedupKey: string, status: 'acknowledged' | 'resolved', who: string): Promise<number | null> {
+  /** The acknowledgement is taken back: by a person, or (`user` null) because its time is over. It rings again. */
+  async unacknowledge(dedupKey: string, user: string | null = null): Promise<number | null> {
+    const incident = this.#opened(dedupKey)
+    const who = user === null ? null : this.user(user)
+    this.#ring(incident)
+    this.log(incident, 'unacknowledge_log_entry', who, `unacknowledged by ${who?.name ?? 'time-out'}`)
+    return this.#said('incident.unacknowledged', incident, who)
+  }
+
+  /** A person hands it to somebody else; whoever acknowledged it no longer has it, so it rings again. */
+  async reassign(dedupKey: string, to: string, user = 'Dana'): Promise<number | null> {
+    const incident = this.#opened(dedupKey)
+    incident.assignees = [this.user(to)]
+    this.#ring(incident)
+    this.log(incident, 'assign_log_entry', this.user(user), `reassigned to ${to}`)
+    return this.#said('incident.reassigned', incident, this.user(user))
+  }
+
+  /**
+   * The next level is called, or the one given: by a person, or (`user` null) because nobody acknowledged.
+   * @throws ClawError('conflict') when there is no such level
+   */
+  async escalate(dedupKey: string, user: string | null = null, level?: number): Promise<number | null> {
+    const incident = this.#opened(dedupKey)
+    const next = level ?? incident.escalationLevel + 1
+    if (!this.mayEscalate(next)) throw new ClawError('conflict', `there is no escalation level ${next}`)
+    return this.escalateTo(incident, next, user === null ? null : this.user(user))
+  }
+
+  mayEscalate(level: number): boolean {
+    return this.#level(level).length > 0
+  }
+
+  escalateTo(incident: PdIncident, level: number, user: PdUser | null): Promise<number | null> {
+    incident.escalationLevel = level
+    incident.assignees = this.#level(level)
+    this.#ring(incident)
+    this.log(incident, 'escalate_log_entry', user, `escalated to level ${level}`)
+    return this.#said('incident.escalated', incident, user)
+  }
+
+  /** A person sets the priority, or takes it away. */
+  async prioritise(dedupKey: string, priority: string | null, user = 'Dana'): Promise<number | null> {
+    const incident = this.#opened(dedupKey)
+    incident.priority = priority
+    this.log(incident, 'priority_change_log_entry', this.user(user), `priority ${priority ?? 'removed'}`)
+    return this.#said('incident.priority_updated', incident, this.user(user))
+  }
+
+  /** A person writes a note, on an open or a resolved incident. */
+  async annotate(dedupKey: string, content: string, user = 'Dana'): Promise<number | null> {
     const incident = this.byKey(dedupKey)
-    if (!incident || incident.status === 'resolved') {
-      throw new ClawError('not_found', `no open PagerDuty incident with the key ${dedupKey}`)
-    }
-    return this.change(incident, status, this.user(who))
+    if (!incident) throw new ClawError('not_found', `no PagerDuty incident with the key ${dedupKey}`)
+    return this.addNote(incident, content, this.user(user)).told
+  }
+
+  addNote(incident: PdIncident, content: string, user: PdUser) {
+    const note = { id: this.nextId('N'), user, content, at: this.clock() }
+    incident.notes.push(note)
+    this.log(incident, 'annotate_log_entry', user, content)
+    this.tell('note', { incident, note })
+    return { note, told: this.webhooks.send('incident.annotated', incident, user, annotationView(incident, note)) }
+  }
+
+  #level(level: number): PdUser[] {
+    return this.users.filter((user) => user.id === this.onCall[level - 1])
+  }
+
+  #ring(incident: PdIncident): void {
+    if (incident.status !== 'acknowledged') return
+    incident.status = 'triggered'
+    incident.changedAt = this.clock()
+    incident.acknowledgedBy = []
+  }
+
+  #said(type: string, incident: PdIncident, user: PdUser | null): Promise<number | null> {
+    this.tell('incident', incident)
+    return this.webhooks.send(type, incident, user)
+  }
+
+  #opened(dedupKey: string): PdIncident {
+    const incident = this.byKey(dedupKey)
+    if (incident && incident.status !== 'resolved') return incident
+    throw new ClawError('not_found', `no open PagerDuty incident with the key ${dedupKey}`)
+  }
+
+  async #byHand(dedupKey: string, status: 'acknowledged' | 'resolved', who: string): Promise<number | null> {
+    return this.change(this.#opened(dedupKey), status, this.user(who))
   }
 
   /** @throws ClawError('not_found') when nobody has that id, name or email */

@@ -40,14 +40,30 @@ export function incidentView(incident: PdIncident) {
     service: SERVICE,
     escalation_policy: POLICY,
     teams: [],
-    priority: null,
-    assignments: [],
+    priority:
+      incident.priority === null
+        ? null
+        : { id: `P${incident.priority}`, type: 'priority_reference', summary: incident.priority },
+    assignments: incident.assignees.map((u) => ({ at: iso(incident.changedAt), assignee: userReference(u) })),
+    assignees: incident.assignees.map(userReference),
     acknowledgements:
       incident.status === 'acknowledged'
         ? incident.acknowledgedBy.map((u) => ({ at: iso(incident.changedAt), acknowledger: userReference(u) }))
         : [],
-    last_status_change_by: incident.resolvedBy ? userReference(incident.resolvedBy) : SERVICE,
+    last_status_change_by: changedBy(incident),
+    resolve_reason: null,
   }
+}
+
+function changedBy(incident: PdIncident) {
+  const last = incident.status === 'resolved' ? incident.resolvedBy : incident.acknowledgedBy.at(-1)
+  return last ? userReference(last) : SERVICE
+}
+
+/** What the webhook of a note carries: the note, and only a reference to its incident ("Webhooks v3", incident_note). */
+export function annotationView(incident: PdIncident, note: PdIncident['notes'][number]) {
+  const reference = { id: incident.id, type: 'incident_reference', summary: incident.title }
+  return { incident: reference, id: note.id, content: note.content, trimmed: false, type: 'incident_note' }
 }
 
 export function logEntryView(entry: PdLogEntry, incident: PdIncident) {
@@ -68,7 +84,8 @@ export function noteView(note: PdIncident['notes'][number]) {
 }
 
 /** One row per level of the escalation policy. */
-export function onCallViews(state: PagerDutyState) {
+export function onCallViews(state: PagerDutyState, policies: readonly string[] = []) {
+  if (policies.length > 0 && !policies.includes(POLICY.id)) return []
   return state.onCall.flatMap((id, i) => {
     const user = state.users.find((u) => u.id === id)
     if (!user) return []

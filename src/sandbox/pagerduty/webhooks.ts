@@ -21,8 +21,8 @@ const TIMEOUT_MS = 5_000
 
 /** Webhooks v3 of the account: one event per POST, one after the other. It does not retry by itself. */
 export class Webhooks {
-  /** null: nobody is told */
-  target: { url: string; secret: string } | null = null
+  /** null: nobody is told; `rotated` is a second secret, whose signature goes along while it is being replaced */
+  target: { url: string; secret: string; rotated?: string } | null = null
   /** which events are sent; null: all */
   only: Set<string> | null = null
   readonly deliveries: WebhookDelivery[] = []
@@ -35,7 +35,12 @@ export class Webhooks {
   }
 
   /** Builds, signs and posts an event. Resolves with the answer's status, 0 for none, null when nothing is sent. */
-  send(type: string, incident: PdIncident, user: PdUser | null): Promise<number | null> {
+  send(
+    type: string,
+    incident: PdIncident,
+    user: PdUser | null,
+    data: object = incidentView(incident),
+  ): Promise<number | null> {
     if (this.target === null || (this.only !== null && !this.only.has(type))) return Promise.resolve(null)
     const at = new Date(this.#state.clock()).toISOString()
     const event = {
@@ -45,7 +50,7 @@ export class Webhooks {
       occurred_at: at,
       agent: user ? userReference(user) : { id: 'PSERVICE', type: 'service_reference', summary: 'rating-api' },
       client: null,
-      data: incidentView(incident),
+      data,
     }
     const delivery = { id: randomUUID(), event, body: JSON.stringify({ event }), statuses: [] }
     this.deliveries.push(delivery)
@@ -73,7 +78,7 @@ export class Webhooks {
         headers: {
           'content-type': 'application/json',
           'user-agent': 'PagerDuty-Webhook/V3.0',
-          'x-pagerduty-signature': signPagerDuty(delivery.body, target.secret),
+          'x-pagerduty-signature': signPagerDuty(delivery.body, ...[target.secret, target.rotated ?? []].flat()),
           'x-webhook-id': delivery.id,
           'x-webhook-subscription': 'PSANDBOX',
         },

@@ -3,7 +3,7 @@ import { channelOf, fail, type Method, type Params, type Reply, show, TS, truthy
 import { checkBlocks, SLACK_LIMITS } from './blocks.ts'
 import { history, replies } from './history.ts'
 import { TRIGGER_MS } from './inbound.ts'
-import { SLACK_BOT, type SlackMessage, type SlackState } from './state.ts'
+import { SLACK_BOT, type SlackMessage, type SlackState, type SlackView } from './state.ts'
 
 const isFail = (value: object): value is Reply => 'ok' in value && value.ok === false
 
@@ -211,10 +211,26 @@ function publishView(state: SlackState, params: Params): Reply {
 }
 
 function keepView(state: SlackState, kind: 'modal' | 'home', user: string, view: Record<string, unknown>): Reply {
-  const kept = { id: state.nextId('V'), kind, user, view }
+  const kept = { id: state.nextId('V'), kind, user, view, hash: state.nextId('hash'), open: true }
   state.views.push(kept)
   state.tell('view', kept)
-  return { ok: true, view: { ...view, id: kept.id, team_id: SLACK_BOT.team, app_id: SLACK_BOT.app } }
+  return shown(kept)
+}
+
+function shown({ id, hash, view }: SlackView): Reply {
+  return { ok: true, view: { ...view, id, hash, team_id: SLACK_BOT.team, app_id: SLACK_BOT.app } }
+}
+
+function updateView(state: SlackState, params: Params): Reply {
+  const kept = state.views.find((one) => one.id === params.view_id)
+  if (kept === undefined || !kept.open) return fail('not_found')
+  if (params.hash !== undefined && params.hash !== '' && params.hash !== kept.hash) return fail('hash_conflict')
+  const view = viewOf(params, kept.kind)
+  if (isFail(view)) return view
+  kept.view = view
+  kept.hash = state.nextId('hash')
+  state.tell('view', kept)
+  return shown(kept)
 }
 
 /** Every method that the sandbox's Slack knows. */
@@ -259,5 +275,6 @@ export const METHODS: Readonly<Record<string, Method>> = {
   },
   'views.open': openView,
   'views.publish': publishView,
+  'views.update': updateView,
   'reactions.add': addReaction,
 }

@@ -1,7 +1,19 @@
 import type { Clock } from '../../core/clock.ts'
 import { Buckets } from '../buckets.ts'
+import { asRecord, maybeJson } from '../front.ts'
 import { Recorder } from '../recorder.ts'
-import { type Inbound, sendClick, sendCommand } from './inbound.ts'
+import { checkBlocks } from './blocks.ts'
+import {
+  type Inbound,
+  type Sent,
+  type Shown,
+  sendAgain,
+  sendClick,
+  sendCommand,
+  sendEvent,
+  sendSubmit,
+} from './inbound.ts'
+import { SocketMode } from './socketmode.ts'
 
 export type SlackMessage = {
   channel: string
@@ -26,8 +38,27 @@ export type SlackMessage = {
 }
 
 export type SlackEphemeral = { channel: string; user: string; ts: string; text: string; blocks: unknown[] | null }
-export type SlackView = { id: string; kind: 'modal' | 'home'; user: string; view: Record<string, unknown> }
-export type SlackResponse = { url: string; body: unknown; at: number }
+export type SlackView = {
+  id: string
+  kind: 'modal' | 'home'
+  user: string
+  view: Record<string, unknown>
+  /** changes with every version of the view */
+  hash: string
+  /** a modal until it is submitted or replaced by nothing */
+  open: boolean
+}
+/** What was posted to a response URL, and as which message its reader sees it. */
+export type SlackResponse = {
+  url: string
+  body: unknown
+  at: number
+  channel: string
+  user: string
+  ts: string
+  text: string
+  blocks: unknown[] | null
+}
 export type SlackAnswer = { status: number; body: string }
 
 /** The sandbox's own bot. */
@@ -49,6 +80,10 @@ export class SlackState extends Recorder {
   /** how requests to Claw are signed */
   signingSecret = 'sandbox'
   readonly buckets: Buckets
+  /** Socket Mode connections of Claw */
+  readonly sockets: SocketMode
+  /** the last thing that a person did, for `again` */
+  lastSent: Sent | null = null
   readonly #channels = new Map<string, Map<string, SlackMessage>>()
   /** replies by channel and parent, so that a long channel stays quick */
   readonly #threads = new Map<string, SlackMessage[]>()
@@ -66,6 +101,7 @@ export class SlackState extends Recorder {
     super(clock)
     this.rateLimits = rateLimits
     this.buckets = new Buckets(clock)
+    this.sockets = new SocketMode(this)
   }
 
   /** A new ts of a channel: unique and rising there, also when the clock stands still or goes back. */
@@ -148,9 +184,53 @@ export class SlackState extends Recorder {
     return sendCommand(this, user, channel, text, to)
   }
 
-  /** Presses a button of a message (signed `block_actions`). Rejects when the message has no such button. */
-  click(user: string, message: SlackMessage, actionId: string, to: Inbound): Promise<SlackAnswer> {
-    return sendClick(this, user, message, actionId, to)
+  /**
+   * Presses a button of a message, of an answer by response URL, of an ephemeral message or of App Home (signed
+   * `block_actions`). Rejects when there is no such button.
+   */
+  click(user: string, shown: Shown, actionId: string, to: Inbound): Promise<SlackAnswer> {
+    return sendClick(this, user, shown, actionId, to)
+  }
+
+  /** Submits a modal; `values` by block_id and action_id. Rejects when it is closed already. */
+  submit(user: string, view: SlackView, values: Record<string, Record<string, string>>, to: Inbound) {
+    return sendSubmit(this, user, view, values, to)
+  }
+
+  /** Opens the app's Home tab (`app_home_opened`). */
+  home(user: string, to: Inbound): Promise<SlackAnswer> {
+    const ts = String(this.clock() / 1_000)
+    return sendEvent(
+      this,
+      { type: 'app_home_opened', user, channel: `D${user.slice(1)}`, tab: 'home', event_ts: ts },
+      to,
+    )
+  }
+
+  /** Writes `@claw text` in a channel or thread (`app_mention`). */
+  mention(user: string, channel: string, text: string, threadTs: string | null, to: Inbound): Promise<SlackAnswer> {
+    const said = this.userSays(channel, user, `<@${SLACK_BOT.user}> ${text}`, threadTs)
+    const thread = threadTs === null ? {} : { thread_ts: threadTs }
+    const event = { type: 'app_mention', user, text: said.text, ts: said.ts, channel, event_ts: said.ts, ...thread }
+    return sendEvent(this, event, to)
+  }
+
+  /** Sends the last request again: the very same bytes (0), or as Slack's retry of that number. */
+  again(retry = 0): Promise<SlackAnswer> {
+    return sendAgain(this, retry)
+  }
+
+  /** What a modal does with the answer to its submission. */
+  afterSubmit(view: SlackView, body: string): void {
+    const answer = body === '' ? null : asRecord(maybeJson(body))
+    if (answer?.response_action === 'errors') return
+    const next = answer?.response_action === 'update' ? asRecord(answer.view) : null
+    if (next === null) view.open = false
+    else if (checkBlocks(next.blocks, { max: 100, view: true }).length === 0) {
+      view.view = next
+      view.hash = this.nextId('hash')
+    }
+    this.tell('view', view)
   }
 
   /** Back to an empty workspace; known channels and users, and listeners, stay. */
@@ -159,6 +239,8 @@ export class SlackState extends Recorder {
     for (const list of [this.messages, this.ephemerals, this.views, this.responses]) list.length = 0
     for (const map of [this.#channels, this.#threads, this.#lastTs, this.triggers, this.responseUrls]) map.clear()
     this.buckets.reset()
+    this.sockets.cut()
+    this.lastSent = null
     this.tell('reset')
   }
 }

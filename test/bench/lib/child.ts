@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { pinned } from './pin.ts'
 
-const KEPT = 60
+const KEPT = 30
 
 export type Child = {
   readonly pid: number
@@ -31,10 +31,7 @@ export function launch(core: number | null, command: string, args: readonly stri
   const hear = (chunk: Buffer) => {
     const parts = (rest + chunk.toString('utf8')).split('\n')
     rest = parts.pop() ?? ''
-    for (const line of parts) {
-      listener(line)
-      if (line.startsWith('STAT')) console.error(line)
-    }
+    for (const line of parts) listener(line)
     lines = [...lines, ...parts].slice(-KEPT)
   }
   child.stdout.on('data', hear)

@@ -58,6 +58,7 @@ export function incidentView(fields: Partial<IncidentView> = {}): IncidentView {
     nextStep: 'Acknowledge, then reconcile A and B.',
     pages: [page()],
     story: [],
+    actions: [],
     synthetic: false,
     ...fields,
   }

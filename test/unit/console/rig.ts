@@ -10,6 +10,7 @@ import { apiRoutes } from '../../../handlers/api/routes.ts'
 import { createRenderer } from '../../../src/adapters/liquid/renderer.ts'
 import { parseConfig } from '../../../src/config/index.ts'
 import { type ConsoleDeps, createConsole } from '../../../src/console/console.ts'
+import { refusal } from '../../../src/core/command.ts'
 import type { Delivery, DeliveryState, Store } from '../../../src/core/store.ts'
 import { createIngest } from '../../../src/engine/ingest.ts'
 import { createSignals } from '../../../src/engine/signals.ts'
@@ -72,7 +73,8 @@ export async function startRig(
   const wake = () => {
     woken.count += 1
   }
-  const api = { store, viewOf: views.of, clock, wake }
+  const run = async () => refusal('unavailable', 'No commands here.')
+  const api = { store, viewOf: views.of, clock, wake, run }
   const sandbox: ConsoleDeps['sandbox'] = options.sandbox
     ? { person: 'Dana', scenarios: [{ name: 'merge-bug', text: 'A patch drops updates.' }] }
     : null

@@ -36,6 +36,7 @@ const alert = (annotations: Record<string, string>, generatorURL = ''): Occurren
   timesSeen: 1,
   suppressed: null,
   doubtUntil: null,
+  digest: 0,
   payload: { labels: {}, annotations, generatorURL },
 })
 

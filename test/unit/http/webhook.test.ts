@@ -49,7 +49,8 @@ test('a good webhook is answered 200 with nothing in it, and is stored by then',
   assert.equal((await app.parts.store.occurrences(['f1']))[0]?.state, 'firing')
   for (const type of ['application/json; charset=utf-8', 'Application/JSON;charset="UTF-8"', 'application/json; x=y'])
     assert.equal((await app.post(good, { 'content-type': type })).status, 200, type)
-  assert.equal((await app.parts.store.occurrences(['f1']))[0]?.timesSeen, 4)
+  const [incident] = await app.parts.store.listIncidents({ states: [], limit: 9, before: null })
+  assert.equal(incident?.total, 1)
 })
 
 test('each refusal has its status and its reason, in the order of the checks', async (t) => {

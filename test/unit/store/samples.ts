@@ -37,6 +37,7 @@ export function row(overrides: Partial<OccurrenceRow> = {}): OccurrenceRow {
     timesSeen: 1,
     suppressed: null,
     doubtUntil: null,
+    digest: 0,
     payload: { labels: { alertname: 'TokenBucketDepleted' }, annotations: {}, generatorURL: '' },
     ...overrides,
   }

@@ -113,3 +113,14 @@ test('what cannot be stored makes the store not ready', async () => {
   await store.ping()
   await store.close()
 })
+
+test('when SQLite has rolled back by itself, it is the cause that is told', async () => {
+  const driver = openSqlite(sqlitePath())
+  const failed = driver.transaction(async (sql) => {
+    await sql.run('ROLLBACK')
+    throw new Error('database or disk is full')
+  })
+  await assert.rejects(failed, { message: 'database or disk is full' })
+  await driver.transaction((sql) => sql.run('CREATE TABLE t (a)'))
+  await driver.close()
+})

@@ -48,11 +48,11 @@ export function alertsSuite(fresh: Fresh): void {
     const payload = { labels: { a: 'new' }, annotations: {}, generatorURL: '' }
     await store.write((tx) =>
       tx.touchOccurrences([
-        { fingerprint: 'f1', incidentId: 2, startsAt: T + 1, lastSeen: T + 2, timesSeen: 7, payload },
+        { fingerprint: 'f1', incidentId: 2, startsAt: T + 1, lastSeen: T + 2, timesSeen: 7, digest: 5, payload },
       ]),
     )
     assert.deepEqual(await store.alertsOf(1, 10), [row()])
-    const touched = row({ incidentId: 2, startsAt: T + 1, lastSeen: T + 2, timesSeen: 7, payload })
+    const touched = row({ incidentId: 2, startsAt: T + 1, lastSeen: T + 2, timesSeen: 7, digest: 5, payload })
     assert.deepEqual(await store.alertsOf(2, 10), [touched])
   })
 

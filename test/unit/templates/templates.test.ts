@@ -136,7 +136,9 @@ const LINK = /<https?:\/\/[^<>|\s"]+\|[^<>|\n]*>/g
 function assertSlack(message: Message): void {
   assert.deepEqual(checkBlocks(message.blocks), [])
   assert.ok(JSON.stringify(message.blocks).length <= SLACK_LIMITS.all)
-  const inBlocks = message.blocks.flatMap((b) => ('text' in b ? [b.text] : b.elements))
+  const inBlocks = message.blocks.flatMap((b) =>
+    b.type === 'section' ? [b.text] : b.type === 'context' ? b.elements : [],
+  )
   for (const part of inBlocks) assert.equal(part.verbatim, true)
   for (const text of [...inBlocks.map((p) => p.text), message.text, message.plain]) {
     assert.ok(text.length > 0 && text.length <= 4_000)

@@ -87,7 +87,10 @@ ${receivers}`)
     pass(ms) {
       now += ms
     },
-    requests: () => slack.state.requests.length + telegram.state.requests.length + pagerduty.state.requests.length,
+    requests: () =>
+      [slack, telegram, pagerduty]
+        .flatMap(({ state }) => state.requests.map((request) => request.name))
+        .filter((name) => /^(chat\.|sendMessage|edit|POST )/.test(name)).length,
     async claw(receivers = RECEIVERS) {
       const app = await start(config(receivers), { log: pino({ level: 'silent' }), clock, random: () => 1 })
       let stopped: Promise<void> | null = null

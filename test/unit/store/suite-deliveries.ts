@@ -99,7 +99,9 @@ export function deliveriesSuite(fresh: Fresh): void {
       ['delivered', 1, null, null, 'ts-1', T + 100, 1],
     )
     assert.deepEqual(after.adapterState, { ts: '1' })
-    assert.deepEqual(await store.references('slack', 'C1', 9), [{ reference: 'ts-1', adapterState: { ts: '1' } }])
+    assert.deepEqual(await store.references('slack', 'C1', 9), [
+      { incidentId: 1, reference: 'ts-1', adapterState: { ts: '1' } },
+    ])
     assert.deepEqual(await store.references('slack', 'C2', 9), [])
   })
 

@@ -26,7 +26,7 @@ import { createSignals, type Signals } from './engine/signals.ts'
 import { createSilences } from './engine/silences.ts'
 import { createViews } from './engine/view.ts'
 import { createMetrics } from './http/metrics.ts'
-import { problemHandler } from './http/problem.ts'
+import { problemHandler, toClawError } from './http/problem.ts'
 import { listen } from './http/server.ts'
 import { receiver } from './http/webhook.ts'
 import { openStore } from './store/store.ts'
@@ -253,10 +253,10 @@ export async function start(loaded: Loaded, deps: AppDeps): Promise<App> {
     throw new ClawError('not_found', `There is nothing at ${req.path.slice(0, 200)}.`)
   })
   app.use((error: unknown, req: Request, _res: unknown, next: (error: unknown) => void) => {
-    if (req.path === '/webhooks/alertmanager') {
-      metrics.webhook('alertmanager', error instanceof ClawError ? HTTP_STATUS[error.code] : 400)
-    }
-    next(error)
+    const source = /^\/webhooks\/(alertmanager|pagerduty|telegram)$/.exec(req.path)?.[1]
+    const known = toClawError(error)
+    if (source) metrics.webhook(source, HTTP_STATUS[known.code])
+    next(known)
   })
   app.use(problemHandler(log))
 

@@ -129,7 +129,16 @@ export function createChecks(deps: ChecksDeps): Checks {
         .filter((incident) => incident.nextCheckAt !== null && incident.nextCheckAt <= now)
         .map((incident) => draftOf(incident))
       const policy = deps.policy()
+      const latest = await tx.latestIncidents([...new Set(drafts.map((draft) => draft.incident.key))])
       for (const draft of drafts) {
+        // It went on in a newer incident: two open ones for the same thing would page twice.
+        const newer = latest.find(({ key, id }) => key === draft.incident.key && id > draft.incident.id)
+        if (newer && newer.state !== 'resolved' && draft.incident.state === 'resolved') {
+          draft.incident.check = null
+          draft.incident.nextCheckAt = null
+          tell(draft, now, 'went_on', `It went on in incident ${newer.id}.`, false)
+          continue
+        }
         const answer = answers.get(draft.incident.id) ?? 'nothing changed'
         checkDue(draft, answer, transitionRules(policy, deps.signals.configured), now)
       }

@@ -54,7 +54,7 @@ export function problemHandler(log: Logger) {
 }
 
 /** Express and its body parser throw errors with `status` and `type`. */
-function toClawError(error: unknown): ClawError {
+export function toClawError(error: unknown): ClawError {
   if (error instanceof ClawError) return error
   const type = typeof error === 'object' && error !== null && 'type' in error ? error.type : undefined
   const status = typeof error === 'object' && error !== null && 'status' in error ? error.status : undefined

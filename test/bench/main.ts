@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { chatops } from './chatops.ts'
 import { connections } from './connections.ts'
 import { deliveries } from './deliveries.ts'
 import { ingest1, ingest100, ingestPg, repeats } from './ingest.ts'
@@ -27,6 +28,7 @@ const BENCHMARKS: { [name: string]: Benchmark } = {
   start: starting,
   replicas,
   isolation,
+  chatops,
 }
 
 const USAGE = `node test/bench/main.ts [name…] [--rounds 5] [--seconds 2] [--main src/main.ts] [--profile DIR]

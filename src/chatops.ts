@@ -222,6 +222,8 @@ export function createChatOps(deps: ChatDeps): ChatOps {
     router,
     run: (request) => commands.run(request),
     async tick() {
+      // Kept warm, so that the first message of an incident can name who is on call.
+      deps.onCall.names()
       await commands.tick()
       // PagerDuty may take its time; nothing else waits for it.
       polling = pagerduty

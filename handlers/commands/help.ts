@@ -39,9 +39,11 @@ function one(name: string, commands: readonly CommandSpec[], mine: (spec: Comman
   const spec = commands.find((known) => known.name === name || known.aliases.includes(name))
   if (!spec) {
     const names = commands.flatMap((known) => [known.name, ...known.aliases])
-    return refusal('not_found', `There is no command ${JSON.stringify(line(name, 40))}${suggestion(name, names)}.`, [
-      'help lists them all.',
-    ])
+    return refusal(
+      'not_found',
+      `There is no command ${JSON.stringify(line(name, 40))}${suggestion(name, names) || '.'}`,
+      ['help lists them all.'],
+    )
   }
   return reply(`${spec.usage}: ${spec.summary}.`, {
     lines: [

@@ -33,7 +33,9 @@ export const show = defineCommand({
     const lines = [
       stateLine(incident, now),
       `Why ${view.level}: ${line(view.levelReason, 300)}${incident.levelSetBy === null ? '' : ', so no rule changes it'}.`,
-      `Alerts: ${counts.firing} firing, ${counts.resolved} resolved${counts.suppressed > 0 ? `, ${counts.suppressed} suppressed` : ''}; ${counts.total} in all.`,
+      counts.firing === counts.total
+        ? `Alerts: ${counts.firing} firing.`
+        : `Alerts: ${counts.firing} firing, ${counts.resolved} resolved${counts.suppressed > 0 ? `, ${counts.suppressed} suppressed` : ''}; ${counts.total} in all.`,
     ]
     if (bucket.ratio !== null) {
       lines.push(`Bucket: ${percent(bucket.ratio)} left${bucket.trend ? `, ${bucket.trend}` : ''} (says an alert).`)

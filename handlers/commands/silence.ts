@@ -31,7 +31,7 @@ export const silence = defineCommand<{ target: Wanted }, Facts>({
   aliases: ['mute'],
   usage: 'silence ID|MATCHERS DURATION [note]',
   summary: 'mute an incident, or what matches, for a while',
-  help: 'MATCHERS as Alertmanager writes them: service="api",region="A". DURATION such as 30m, 2h or 1d, from 1 min to 7 d. A silenced incident still resolves in PagerDuty, and its silence ends with it. It asks back first and says what it mutes; unsilence ends it.',
+  help: 'MATCHERS as Alertmanager writes them: service="api",region="A". DURATION such as 30m, 2h or 1d, from 1 min to 7 d. With ID it mutes the regions in which the incident fires now; a region that joins later still pages. A silenced incident still resolves in PagerDuty, and its silence ends with it. It asks back first and says what it mutes; unsilence ends it.',
   parameters: [{ name: 'target', rest: true }],
   args: z.strictObject({ target: z.string().transform((text, context) => read(text, context.addIssue.bind(context))) }),
   danger: 'confirm',
@@ -55,7 +55,9 @@ export const silence = defineCommand<{ target: Wanted }, Facts>({
           : `incident ${id}`
     const mutes = muted === null ? 'how many alerts that mutes cannot be told now' : `mutes ${mutedText(muted)}`
     const until = timeOf(context.now + target.duration, context.now)
-    const page = id === null ? '' : ' It still resolves in PagerDuty.'
+    const scoped = id !== null && incident !== null && scopeOf(incident) !== null
+    const page =
+      id === null ? '' : `${scoped ? ' A region that joins later still pages.' : ''} It still resolves in PagerDuty.`
     return `Silence ${what} for ${formatDuration(target.duration)} (until ${until}): ${mutes}.${page}`
   },
   async run(tx, { target }, { muted }, context): Promise<Reply> {
@@ -139,8 +141,17 @@ function idOf(target: Wanted, thread: number | null): number {
   return id
 }
 
+/** The regions in which it fires now, as a matcher: another one that joins later is news, and has to wake somebody. */
+function scopeOf(incident: Incident): Matcher | null {
+  const regions = Object.keys(incident.regions).sort()
+  if (regions.length === 0 || Object.hasOwn(incident.keyLabels, 'region')) return null
+  if (regions.length === 1) return matcher('region', '=', regions[0] ?? '')
+  return matcher('region', '=~', regions.map((name) => name.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join('|'))
+}
+
 /**
- * What an incident's alerts have in common, its correlation key; a label that they lack is matched as missing.
+ * What an incident's alerts have in common, its correlation key; a label that they lack is matched as missing. Regions that
+ * it has not reached yet are left out.
  * @throws ClawError('conflict') when they have nothing in common that a silence could name
  */
 function matchersOf(incident: Incident, policy: Policy): string {
@@ -153,7 +164,8 @@ function matchersOf(incident: Incident, policy: Policy): string {
   if (!narrows(matchers)) {
     throw new ClawError('conflict', `Incident ${incident.id} has no label that a silence could name; give matchers.`)
   }
-  return matchersText(matchers)
+  const scope = scopeOf(incident)
+  return matchersText(scope === null ? matchers : [...matchers, scope])
 }
 
 /** Alertmanager takes no silence that matches alerts without any label. */

@@ -47,7 +47,11 @@ export const status = defineCommand({
     if (region !== undefined && shown.length === 0 && touched.length === 0) {
       const known = regions.regions.map((one) => one.region)
       const hint = known.length > 0 ? [`Regions: ${known.map((name) => line(name, 40)).join(', ')}.`] : []
-      return refusal('not_found', `Nothing is known of region ${line(region, 60)}${suggestion(region, known)}.`, hint)
+      return refusal(
+        'not_found',
+        `Nothing is known of region ${line(region, 60)}${suggestion(region, known) || '.'}`,
+        hint,
+      )
     }
     const total = region === undefined ? all.total : touched.length
     const [worst] = touched
@@ -56,7 +60,9 @@ export const status = defineCommand({
       const who =
         one.state === 'acknowledged' ? `${line(one.acknowledgedBy ?? 'someone', 60)} is on it` : 'nobody has it'
       const again = one.state === 'acknowledged' && ringing(one) ? ', it got worse since' : ''
-      return `${one.id} · ${one.level} · ${titleOf(one, policy)} · since ${timeOf(one.openedAt, now)} · ${who}${again}`
+      // The only one is named above already.
+      const name = total === 1 ? `Incident ${one.id}` : `${one.id} · ${one.level} · ${titleOf(one, policy)}`
+      return `${name} · since ${timeOf(one.openedAt, now)} · ${who}${again}`
     })
     if (total > lines.length) lines.push(`And ${total - lines.length} more: incidents lists them.`)
     const troubles = troublesOf(shown, vitals, policy)

@@ -250,7 +250,7 @@ export function resolveByPerson(draft: Draft, by: string, note: string, rules: T
     firing > 0
       ? ` ${firing} ${firing === 1 ? 'alert still fires' : 'alerts still fire'}: looking again in ${minutes(rules.recheckAfterResolve)}.`
       : ''
-  resolve(draft, by, now, `Resolved by ${by}${note ? `: ${note}` : '.'}${warning}`)
+  resolve(draft, by, now, `Resolved by ${by}${note ? `: ${note}${warning === '' ? '' : '.'}` : '.'}${warning}`)
   if (firing > 0) {
     incident.check = 'still_firing'
     incident.nextCheckAt = now + rules.recheckAfterResolve

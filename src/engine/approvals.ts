@@ -61,6 +61,12 @@ export async function ask(tx: Tx, question: Question): Promise<Reply | null> {
       { label: needed === 0 ? 'Cancel' : 'Deny', command: `deny ${name}`, style: 'plain' },
     ],
     data: { approval: name, needed, expires_at: new Date(approval.expiresAt).toISOString() },
-    incident: request.incident,
+    incident: about(question),
   })
+}
+
+/** The incident in question, so that the audit trail finds the question there: `resolve 12`, or the thread it was typed in. */
+function about({ request, text }: Question): number | null {
+  const named = /^\S+ #?(\d{1,9})(?= |$)/.exec(text)?.[1]
+  return named === undefined ? request.incident : Number(named)
 }

@@ -68,9 +68,11 @@ export function createCommands(deps: CommandDeps): Commands {
     const spec = byName.get(name)
     if (!spec) {
       const shown = name.slice(0, 40)
-      return refusal('invalid', `There is no command ${JSON.stringify(shown)}${suggestion(name, byName.keys())}.`, [
-        'help lists them all.',
-      ])
+      return refusal(
+        'invalid',
+        `There is no command ${JSON.stringify(shown)}${suggestion(name, byName.keys()) || '.'}`,
+        ['help lists them all.'],
+      )
     }
     const { raw, surplus } = assign(spec, rest, request.incident)
     if (surplus !== '') {

@@ -47,6 +47,6 @@ route:
     - { matchers: ['level="P2"'], receiver: high }
 api: { tokens: { Dana: sandbox } }
 people:
-  - { name: Dana, roles: [commander], slack: U0DANA, telegram: 4711, pagerduty: PDANA }
+  - { name: Dana, roles: [commander], slack: U0DANA, telegram: 4711, pagerduty: PDANA01 }
 `
 }

@@ -16,9 +16,9 @@ test('an incident is silenced by what its alerts have in common, after a preview
   const asked = await say('silence 1 2h "known, deploy runs"')
   assert.equal(
     asked.summary,
-    'Silence incident 1 (P1 · Bucket nearly empty in A · rating-api), by service="rating-api", for 2h (until 04:15 UTC): mutes 14 alerts in 3 regions, one critical. It still resolves in PagerDuty.',
+    'Silence incident 1 (P1 · Bucket nearly empty in A · rating-api), by service="rating-api", region="A", for 2h (until 04:15 UTC): mutes 14 alerts in 3 regions, one critical. A region that joins later still pages. It still resolves in PagerDuty.',
   )
-  assert.equal(counted, 'service="rating-api"')
+  assert.equal(counted, 'service="rating-api", region="A"')
   assert.deepEqual(await store.activeSilences(), [])
   const done = await say('approve a1')
   assert.equal(done.summary, 'Silenced incident 1 until 04:15 UTC (s1).')
@@ -26,7 +26,7 @@ test('an incident is silenced by what its alerts have in common, after a preview
     {
       id: 1,
       incident: 1,
-      matchers: 'service="rating-api"',
+      matchers: 'service="rating-api", region="A"',
       by: 'Dana',
       note: 'known, deploy runs',
       startsAt: world.now(),
@@ -100,7 +100,7 @@ test('an incident named after its alert is silenced only where the labels to cor
   const { say, store, world } = await createRig(t)
   await world.send(without(firing(), 'service'))
   await say('silence 1 1h', { confirmed: true })
-  assert.equal((await store.activeSilences())[0]?.matchers, 'alertname="TokenBucketDepleted", service=""')
+  assert.equal((await store.activeSilences())[0]?.matchers, 'alertname="TokenBucketDepleted", service="", region="A"')
 })
 
 test('a count that cannot be had is said, and does not hinder', async (t) => {
@@ -121,7 +121,7 @@ test('unsilence ends one, or all of an incident, and lists them', async (t) => {
   assert.deepEqual(
     (await say('unsilence')).table?.rows.map((row) => row.slice(0, 3)),
     [
-      ['s1', '1', 'service="rating-api"'],
+      ['s1', '1', 'service="rating-api", region="A"'],
       ['s2', 'none', 'region="B"'],
     ],
   )

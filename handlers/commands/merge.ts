@@ -14,7 +14,7 @@ export const merge = defineCommand({
   aliases: [],
   usage: 'merge ID INTO',
   summary: 'two incidents are one: move the alerts of ID to INTO',
-  help: "ID ends, its pages with it; its alerts, receivers and silences go on in INTO, and later resolves are counted there. It cannot be undone, so it asks back first. New alerts of ID's kind open an incident of their own again.",
+  help: "ID ends, its pages with it; its alerts, receivers and silences go on in INTO, and later resolves are counted there. It cannot be undone, so it asks back first. New alerts of ID's kind go on there too, as long as INTO may be joined.",
   parameters: [{ name: 'id', incident: true }, { name: 'into' }],
   args: z.strictObject({ id: numberArg(), into: numberArg() }),
   danger: 'confirm',
@@ -58,6 +58,7 @@ export const merge = defineCommand({
     })
     await change(tx, id, (draft) => {
       empty(draft.incident, moved)
+      draft.incident.mergedInto = into
       resolve(draft, person.name, now, `Merged into incident ${into} by ${person.name}.`)
     })
     for (const silence of await tx.activeSilences()) {

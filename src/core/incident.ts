@@ -94,6 +94,8 @@ export type Incident = {
   }
   externalURL: string
   synthetic: boolean
+  /** it goes on there: later alerts of its key join that incident while it may be joined */
+  mergedInto?: number
   /** how long nobody has answered; absent before anybody looked, and in documents of older versions */
   attention?: Attention
 }

@@ -3,6 +3,9 @@ import { type Draft, draftOf, newIncident } from '../core/incident.ts'
 import type { Policy } from '../core/policy.ts'
 import type { Tx } from '../core/store.ts'
 
+/** Merges of merges that are followed. */
+const MAX_HOPS = 5
+
 /** The incidents that a transaction touches, each loaded once. */
 export class Drafts {
   readonly byId = new Map<number, Draft>()
@@ -36,6 +39,9 @@ export class Drafts {
       draft = incident ? (this.byId.get(incident.id) ?? draftOf(incident)) : null
       if (draft) this.byId.set(draft.incident.id, draft)
       this.#latest.set(key, draft)
+    }
+    for (let hop = 0; draft?.incident.mergedInto !== undefined && hop < MAX_HOPS; hop++) {
+      draft = await this.get(draft.incident.mergedInto)
     }
     return draft
   }

@@ -131,11 +131,15 @@ test('merge moves the alerts: a later resolve ends the other incident', async (t
   assert.deepEqual([from?.state, from?.firing, from?.resolvedBy], ['resolved', 0, 'Cleo'])
   assert.deepEqual((await world.deliveries(1)).map((one) => one.target).sort(), ['ALL', 'CRIT'])
   assert.equal((await world.store.alertsOf(1, 9)).length, 3)
+  await world.send(firing({ service: 'other', region: 'D' }))
+  assert.equal((await world.all()).length, 2, 'a later alert of the merged key joins where it went on')
+  assert.equal((await world.store.alertsOf(1, 9)).length, 4)
   assert.equal((await world.store.activeSilences())[0]?.incident, 1)
   assert.deepEqual((await world.story(2)).at(-1), 'resolved')
   await world.send(
     resolved({ service: 'other', region: 'B' }),
     resolved({ service: 'other', region: 'C', severity: 'info' }),
+    resolved({ service: 'other', region: 'D' }),
   )
   assert.deepEqual([(await world.all())[0]?.firing, (await world.all())[0]?.state], [1, 'open'])
   await world.send(resolved({ severity: 'warning' }))

@@ -418,10 +418,13 @@ export class Batch {
       else updates.push({ ...occurrence, payload })
     }
     const tx = this.#tx
-    await tx.insertOccurrences(inserts)
-    await tx.touchOccurrences(touches)
-    await tx.updateOccurrences(updates)
-    await tx.updateOccurrenceStates(states)
+    // Each row once, so their order does not matter: on PostgreSQL they are one pipeline.
+    await Promise.all([
+      tx.insertOccurrences(inserts),
+      tx.touchOccurrences(touches),
+      tx.updateOccurrences(updates),
+      tx.updateOccurrenceStates(states),
+    ])
     if (this.#ended.length > 0 && policy.inhibitRules.length > 0) await tx.removeInhibitors(this.#ended)
     // What began and ended within this batch inhibits nothing any more.
     const inhibitors = this.#newInhibitors.filter(

@@ -60,23 +60,25 @@ export async function storeDrafts(
     changed.push(draft)
   }
   if (changed.length === 0) return
-  await tx.saveIncidents(changed.map((draft) => draft.incident))
   const visible = changed.filter((draft) => draft.visible)
-  await tx.addStory(
-    visible.flatMap((draft) => draft.story.map((event) => ({ ...event, incidentId: draft.incident.id }))),
-  )
-  await tx.wakeDeliveries(
-    visible
-      .filter((draft) => !draft.isNew)
-      .map((draft) => ({
-        incidentId: draft.incident.id,
-        wanted: draft.incident.version,
-        priority: draft.push ? 0 : 1,
-        dueAt: draft.push ? now : now + EDIT_DELAY,
-        changedAt: now,
-      })),
-  )
-  await tx.addDeliveries(visible.flatMap((draft) => newDeliveries(draft, policy, now)))
+  const story = visible.flatMap((draft) => draft.story.map((event) => ({ ...event, incidentId: draft.incident.id })))
+  // Deliveries are woken before new ones are added, which need it not; the rest has no order.
+  await Promise.all([
+    tx.saveIncidents(changed.map((draft) => draft.incident)),
+    tx.addStory(story),
+    tx.wakeDeliveries(
+      visible
+        .filter((draft) => !draft.isNew)
+        .map((draft) => ({
+          incidentId: draft.incident.id,
+          wanted: draft.incident.version,
+          priority: draft.push ? 0 : 1,
+          dueAt: draft.push ? now : now + EDIT_DELAY,
+          changedAt: now,
+        })),
+    ),
+    tx.addDeliveries(visible.flatMap((draft) => newDeliveries(draft, policy, now))),
+  ])
 }
 
 /** Destinations that the incident has already are left alone by the store. */

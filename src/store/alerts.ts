@@ -1,7 +1,7 @@
 import type { Level } from '../core/alert.ts'
 import type { Occurrence } from '../core/incident.ts'
 import type { AlertsMoved, OccurrencePayload, OccurrenceRow, Repeat, Touch } from '../core/store.ts'
-import { chunks, marks, type Row, type Sql, tuples, type Value } from './sql.ts'
+import { chunks, eachChunk, lookups, marks, type Row, type Sql, tuples, type Value } from './sql.ts'
 
 const COLUMNS =
   'fingerprint, incident_id, name, region, level, state, starts_at, ends_at, first_seen, last_seen, times_seen, digest, suppressed, doubt_until'
@@ -34,7 +34,7 @@ function toRow(row: Row): OccurrenceRow {
 
 export async function occurrences(sql: Sql, fingerprints: readonly string[]): Promise<Occurrence[]> {
   const newest = new Map<string, Occurrence>()
-  for (const chunk of chunks(fingerprints)) {
+  for (const chunk of lookups(fingerprints)) {
     const rows = await sql.all(`SELECT ${COLUMNS} FROM alerts WHERE fingerprint IN (${marks(chunk.length)})`, chunk)
     for (const row of rows) {
       const seen = newest.get(row.fingerprint as string)
@@ -60,7 +60,7 @@ function insertText(rows: number): string {
 }
 
 export async function insertOccurrences(sql: Sql, rows: readonly OccurrenceRow[]): Promise<void> {
-  for (const chunk of chunks(rows)) {
+  await eachChunk(rows, async (chunk) => {
     const values: Value[] = []
     for (const row of chunk) {
       values.push(
@@ -82,13 +82,13 @@ export async function insertOccurrences(sql: Sql, rows: readonly OccurrenceRow[]
       )
     }
     await sql.run(insertText(chunk.length), values)
-  }
+  })
 }
 
 const TOUCH_TYPES = ['', 'bigint', 'bigint', 'bigint', 'bigint', '', 'bigint']
 
 export async function touchOccurrences(sql: Sql, rows: readonly Touch[]): Promise<void> {
-  for (const chunk of chunks(rows)) {
+  await eachChunk(rows, async (chunk) => {
     const values: Value[] = []
     for (const row of chunk) {
       values.push(
@@ -107,11 +107,11 @@ export async function touchOccurrences(sql: Sql, rows: readonly Touch[]): Promis
        WHERE alerts.fingerprint = v.column1 AND alerts.incident_id = v.column2`,
       values,
     )
-  }
+  })
 }
 
 export async function countRepeats(sql: Sql, rows: readonly Repeat[]): Promise<void> {
-  for (const chunk of chunks(rows)) {
+  await eachChunk(rows, async (chunk) => {
     await sql.run(
       `UPDATE alerts SET times_seen = alerts.times_seen + v.column3,
          last_seen = CASE WHEN alerts.last_seen > v.column4 THEN alerts.last_seen ELSE v.column4 END
@@ -119,7 +119,7 @@ export async function countRepeats(sql: Sql, rows: readonly Repeat[]): Promise<v
        WHERE alerts.fingerprint = v.column1 AND alerts.incident_id = v.column2`,
       chunk.flatMap((row): Value[] => [row.fingerprint, row.incidentId, row.times, row.lastSeen]),
     )
-  }
+  })
 }
 
 const UPDATE =

@@ -1,7 +1,7 @@
 import type { Reply } from '../core/command.ts'
 import type { DestinationKind, Json } from '../core/delivery.ts'
 import type { Delivery, DeliveryOutcome, DeliveryState, NewDelivery } from '../core/store.ts'
-import { chunks, marks, type Row, type Sql, tuples, type Value } from './sql.ts'
+import { chunks, eachChunk, marks, type Row, type Sql, tuples, type Value } from './sql.ts'
 
 const COLUMNS =
   'id, incident_id, lane, kind, target, receiver, settings, state, priority, due_at, changed_at, wanted, shown, attempts, inflight, in_doubt, reference, reason, adapter_state, created_at, delivered_at'
@@ -33,7 +33,7 @@ function toDelivery(row: Row): Delivery {
 }
 
 export async function addDeliveries(sql: Sql, rows: readonly NewDelivery[]): Promise<void> {
-  for (const chunk of chunks(rows)) {
+  await eachChunk(rows, async (chunk) => {
     await sql.run(
       `INSERT INTO deliveries (incident_id, lane, kind, target, receiver, settings, due_at, changed_at, wanted, created_at, adapter_state,
         state, priority, shown, attempts, in_doubt)
@@ -54,7 +54,7 @@ export async function addDeliveries(sql: Sql, rows: readonly NewDelivery[]): Pro
         'null',
       ]),
     )
-  }
+  })
 }
 
 /**
@@ -87,7 +87,7 @@ export async function wakeDeliveries(
   sql: Sql,
   rows: readonly { incidentId: number; wanted: number; priority: number; dueAt: number; changedAt: number }[],
 ): Promise<void> {
-  for (const chunk of chunks(rows)) {
+  await eachChunk(rows, async (chunk) => {
     // What is about to be sent anyway shows the newest version and needs no nudge.
     // An urgent change also brings forward what waits for its turn, but not what a platform told to wait.
     await sql.run(
@@ -103,7 +103,7 @@ export async function wakeDeliveries(
            AND deliveries.priority <= v.column3 AND deliveries.due_at <= v.column4)`,
       chunk.flatMap((row) => [row.incidentId, row.wanted, row.priority, row.dueAt, row.changedAt]),
     )
-  }
+  })
 }
 
 function notIn(except: readonly string[]): string {

@@ -1,14 +1,67 @@
-import type { Incident } from '../core/incident.ts'
+import { type Incident, newIncident } from '../core/incident.ts'
 import type { StoryEvent } from '../core/view.ts'
-import { chunks, marks, type Row, type Sql, tuples, type Value } from './sql.ts'
+import { chunks, eachChunk, lookups, marks, type Row, type Sql, tuples, type Value } from './sql.ts'
 
-const toIncident = (row: Row): Incident => JSON.parse(row.doc as string) as Incident
+const COLUMNS = 'id, key, state, level, resolved_at, next_check_at, doc'
+const EMPTY_BUCKET: Incident['bucket'] = newIncident(0, '', {}, 0).bucket
+
+const filled = <T>(list: T[]): T[] | undefined => (list.length > 0 ? list : undefined)
+
+/**
+ * The document of an incident without what has a column of its own, and without what is as `newIncident` has it: every alert
+ * that joins rewrites it, and the shorter it is, the more of them share a page of the write-ahead log. JSON leaves out
+ * what is undefined. One literal, because an object of constant shape is written fastest.
+ */
+function toDoc(incident: Incident): string {
+  const { bucket } = incident
+  return JSON.stringify({
+    ...incident,
+    id: undefined,
+    key: undefined,
+    state: undefined,
+    level: undefined,
+    resolvedAt: undefined,
+    nextCheckAt: undefined,
+    baseReason: incident.baseReason === incident.levelReason ? undefined : incident.baseReason,
+    sameReason: incident.baseReason === incident.levelReason || undefined,
+    levelSetBy: incident.levelSetBy ?? undefined,
+    muted: filled(incident.muted),
+    classes: filled(incident.classes),
+    suppressed: incident.suppressed || undefined,
+    acknowledgedAt: incident.acknowledgedAt ?? undefined,
+    acknowledgedBy: incident.acknowledgedBy ?? undefined,
+    resolvedBy: incident.resolvedBy ?? undefined,
+    recurredAt: filled(incident.recurredAt),
+    recurrences: incident.recurrences || undefined,
+    flapping: incident.flapping || undefined,
+    signalLost: incident.signalLost || undefined,
+    check: incident.check ?? undefined,
+    checks: incident.checks || undefined,
+    bucket: bucket.source === EMPTY_BUCKET.source && bucket.ratio === null && bucket.at === 0 ? undefined : bucket,
+    externalURL: incident.externalURL || undefined,
+    synthetic: incident.synthetic || undefined,
+  })
+}
+
+/** Also reads documents that hold every field, as they were written before. */
+function toIncident(row: Row): Incident {
+  const { sameReason, ...doc } = JSON.parse(row.doc as string) as Partial<Incident> & { sameReason?: true }
+  const incident: Incident = { ...newIncident(0, '', {}, 0), ...doc }
+  incident.id = row.id as number
+  incident.key = row.key as string
+  incident.state = row.state as Incident['state']
+  incident.level = row.level as Incident['level']
+  incident.resolvedAt = row.resolved_at as number | null
+  incident.nextCheckAt = row.next_check_at as number | null
+  if (sameReason) incident.baseReason = incident.levelReason
+  return incident
+}
 
 export async function latestIncidents(sql: Sql, keys: readonly string[]): Promise<Incident[]> {
   const found: Incident[] = []
-  for (const chunk of chunks(keys)) {
+  for (const chunk of lookups(keys)) {
     const rows = await sql.all(
-      `SELECT doc FROM incidents WHERE id IN (SELECT max(id) FROM incidents WHERE key IN (${marks(chunk.length)}) GROUP BY key)`,
+      `SELECT ${COLUMNS} FROM incidents WHERE id IN (SELECT max(id) FROM incidents WHERE key IN (${marks(chunk.length)}) GROUP BY key)`,
       chunk,
     )
     for (const row of rows) found.push(toIncident(row))
@@ -18,8 +71,8 @@ export async function latestIncidents(sql: Sql, keys: readonly string[]): Promis
 
 export async function incidents(sql: Sql, ids: readonly number[]): Promise<Incident[]> {
   const found: Incident[] = []
-  for (const chunk of chunks(ids)) {
-    const rows = await sql.all(`SELECT doc FROM incidents WHERE id IN (${marks(chunk.length)})`, chunk)
+  for (const chunk of lookups(ids)) {
+    const rows = await sql.all(`SELECT ${COLUMNS} FROM incidents WHERE id IN (${marks(chunk.length)})`, chunk)
     for (const row of rows) found.push(toIncident(row))
   }
   return found
@@ -30,7 +83,7 @@ export async function listIncidents(
   query: { states: readonly string[]; limit: number; before: number | null },
 ): Promise<Incident[]> {
   const rows = await sql.all(
-    `SELECT doc FROM incidents WHERE id < ?${query.states.length > 0 ? ` AND state IN (${marks(query.states.length)})` : ''} ORDER BY id DESC LIMIT ?`,
+    `SELECT ${COLUMNS} FROM incidents WHERE id < ?${query.states.length > 0 ? ` AND state IN (${marks(query.states.length)})` : ''} ORDER BY id DESC LIMIT ?`,
     [query.before ?? Number.MAX_SAFE_INTEGER, ...query.states, query.limit],
   )
   return rows.map(toIncident)
@@ -49,7 +102,7 @@ export async function nextIncidentId(sql: Sql): Promise<number> {
 const TYPES = ['bigint', '', '', '', 'bigint', 'bigint', '']
 
 export async function saveIncidents(sql: Sql, changed: readonly Incident[]): Promise<void> {
-  for (const chunk of chunks(changed)) {
+  await eachChunk(changed, async (chunk) => {
     const values: Value[] = []
     for (const incident of chunk) {
       values.push(
@@ -59,7 +112,7 @@ export async function saveIncidents(sql: Sql, changed: readonly Incident[]): Pro
         incident.level,
         incident.resolvedAt,
         incident.nextCheckAt,
-        JSON.stringify(incident),
+        toDoc(incident),
       )
     }
     await sql.run(
@@ -68,19 +121,19 @@ export async function saveIncidents(sql: Sql, changed: readonly Incident[]): Pro
        next_check_at = excluded.next_check_at, doc = excluded.doc`,
       values,
     )
-  }
+  })
 }
 
 export async function incidentsToCheck(sql: Sql, now: number, limit: number): Promise<Incident[]> {
   const rows = await sql.all(
-    'SELECT doc FROM incidents WHERE next_check_at IS NOT NULL AND next_check_at <= ? ORDER BY next_check_at LIMIT ?',
+    `SELECT ${COLUMNS} FROM incidents WHERE next_check_at IS NOT NULL AND next_check_at <= ? ORDER BY next_check_at LIMIT ?`,
     [now, limit],
   )
   return rows.map(toIncident)
 }
 
 export async function addStory(sql: Sql, events: readonly (StoryEvent & { incidentId: number })[]): Promise<void> {
-  for (const chunk of chunks(events)) {
+  await eachChunk(events, async (chunk) => {
     await sql.run(
       `INSERT INTO story (incident_id, seq, at, kind, push, doc) VALUES ${tuples(chunk.length, ['', '', '', '', '', ''])}`,
       chunk.flatMap((event): Value[] => [
@@ -92,7 +145,7 @@ export async function addStory(sql: Sql, events: readonly (StoryEvent & { incide
         JSON.stringify({ actor: event.actor, text: event.text }),
       ]),
     )
-  }
+  })
 }
 
 export async function story(sql: Sql, incidentId: number, limit: number): Promise<StoryEvent[]> {

@@ -70,9 +70,11 @@ export async function openPostgres(url: string): Promise<Driver> {
     transaction(work) {
       const mine = last.then(() =>
         client.begin((tx) => {
-          const lock = tx.unsafe(`SELECT pg_advisory_xact_lock(${WRITER_LOCK})`, [], { prepare: true })
+          // Sent first (a query of `postgres` is sent by its `then`), but not waited for: the server runs what follows on
+          // this connection only when it has the lock.
+          const lock = tx.unsafe(`SELECT pg_advisory_xact_lock(${WRITER_LOCK})`, [], { prepare: true }).then(() => {})
           const sql = over((text, values) => tx.unsafe(text, values, { prepare: true }))
-          return lock.then(() => work(sql))
+          return Promise.all([lock, work(sql)]).then(([, result]) => result)
         }),
       )
       last = mine.catch(() => {})

@@ -43,3 +43,27 @@ export function* chunks<T>(items: readonly T[], largest = 128): Generator<readon
     start += size
   }
 }
+
+/**
+ * Runs `work` on chunks of `items`, the next sent without waiting for the one before: PostgreSQL runs them as one pipeline.
+ * Inside a transaction a statement that fails makes all that follow fail as well (see `openSqlite`).
+ */
+export async function eachChunk<T, R>(
+  items: readonly T[],
+  work: (chunk: readonly T[]) => Promise<R>,
+): Promise<readonly R[]> {
+  if (items.length === 0) return []
+  return Promise.all([...chunks(items)].map(work))
+}
+
+/** For lists of keys to look up: as `chunks`, but the rest is filled up with its last item, so that it stays one statement. */
+export function* lookups<T>(items: readonly T[], largest = 128): Generator<readonly T[]> {
+  for (let start = 0; start < items.length; start += largest) {
+    const chunk = items.slice(start, start + largest)
+    const last = chunk.at(-1) as T
+    let size = 1
+    while (size < chunk.length) size *= 2
+    while (chunk.length < size) chunk.push(last)
+    yield chunk
+  }
+}

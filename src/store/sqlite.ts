@@ -41,33 +41,55 @@ export function openSqlite(path: string, readOnly = false): Driver {
     }
     return known
   }
+  const all = (text: string, values: readonly Value[] = []) =>
+    prepare(text).statement.all(...(values as Value[])) as Row[]
+  function run(text: string, values: readonly Value[] = []): number {
+    const { statement, reads } = prepare(text)
+    if (reads) return statement.all(...(values as Value[])).length
+    return Number(statement.run(...(values as Value[])).changes)
+  }
+  /** Why the transaction under way cannot be committed any more. */
+  let spoilt: { error: unknown } | null = null
+  /**
+   * When SQLite has rolled back by itself (a full disk), what follows would be committed on its own. So after a failure
+   * nothing more runs in that transaction, which is how PostgreSQL has it.
+   */
+  async function inside<T>(work: () => T): Promise<T> {
+    if (spoilt) throw spoilt.error
+    try {
+      return work()
+    } catch (error) {
+      spoilt = { error }
+      throw error
+    }
+  }
   const sql: Sql = {
-    async all(text, values = []) {
-      return prepare(text).statement.all(...(values as Value[])) as Row[]
-    },
-    async run(text, values = []) {
-      const { statement, reads } = prepare(text)
-      if (reads) return statement.all(...(values as Value[])).length
-      return Number(statement.run(...(values as Value[])).changes)
-    },
+    all: (text, values) => inside(() => all(text, values)),
+    run: (text, values) => inside(() => run(text, values)),
   }
   let last: Promise<unknown> = Promise.resolve()
-  function alone<T>(work: () => Promise<T>): Promise<T> {
-    const mine = last.then(work)
+  let waiting = 0
+  function alone<T>(work: () => Promise<T> | T): Promise<T> {
+    waiting += 1
+    const mine = last.then(work).finally(() => {
+      waiting -= 1
+    })
     last = mine.catch(() => {})
     return mine
   }
   return {
     dialect: 'sqlite',
     exclusive: true,
-    // Everything inside a transaction is synchronous underneath, so a read from outside may only run between two of them.
-    all: (text, values) => alone(() => sql.all(text, values)),
-    run: (text, values) => alone(() => sql.run(text, values)),
+    // What comes from outside may only run between two transactions; when none is there, at once.
+    all: async (text, values) => (waiting === 0 ? all(text, values) : alone(() => all(text, values))),
+    run: async (text, values) => (waiting === 0 ? run(text, values) : alone(() => run(text, values))),
     transaction: (work) =>
       alone(async () => {
         prepare('BEGIN IMMEDIATE').statement.run()
+        spoilt = null
         try {
           const result = await work(sql)
+          if (spoilt) throw (spoilt as { error: unknown }).error
           prepare('COMMIT').statement.run()
           return result
         } catch (error) {

@@ -10,7 +10,16 @@ export const canPin = missing(['taskset']).length === 0
 /** Moves this process, with all its threads and what it starts from now on, to one core (null: any). */
 export function pinSelf(core: number | null): void {
   if (!canPin) return
-  execFileSync('taskset', ['-a', '-c', '-p', core === null ? '0-1' : String(core), String(process.pid)])
+  const pin = () =>
+    execFileSync('taskset', ['-a', '-c', '-p', core === null ? '0-1' : String(core), String(process.pid)], {
+      stdio: 'pipe',
+    })
+  try {
+    pin()
+  } catch {
+    // A thread that ended while taskset went through the list makes it give up; there are few of those.
+    pin()
+  }
 }
 
 /** The command line that starts a program on one core (null: any). */

@@ -31,3 +31,11 @@ test('nothing configured accepts nothing', () => {
   const check = headerCheck([])
   for (const header of [undefined, '', 'Bearer ', 'Bearer undefined', 'Basic Og==']) assert.equal(check(header), false)
 })
+
+test('what was right once does not make anything else right', () => {
+  const check = headerCheck(['Bearer right', 'Bearer other'])
+  for (const header of ['Bearer right', 'Bearer right', 'bearer right', 'Bearer other', 'Bearer right'])
+    assert.equal(check(header), true, header)
+  for (const header of ['Bearer wrong', 'Bearer righ', 'Bearer rightt', '', undefined])
+    assert.equal(check(header), false)
+})

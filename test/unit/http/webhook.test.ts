@@ -132,6 +132,23 @@ test('a body that streams past the limit without saying how long it is: 413', as
   assert.equal((await app.post(good)).status, 200)
 })
 
+test('a body that never ends: 413 while it is still being sent', async (t) => {
+  const app = await startApp(t)
+  const sending = request(`${app.url}/webhooks/alertmanager`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${TOKEN}` },
+  })
+  sending.on('error', () => {})
+  const answered = once(sending, 'response') as Promise<[IncomingMessage]>
+  const chunk = Buffer.alloc(1024 * 1024, 0x20)
+  for (let n = 0; n <= 16; n++) sending.write(chunk)
+  const [response] = await answered
+  assert.equal(response.statusCode, 413)
+  assert.equal(response.headers.connection, 'close')
+  sending.destroy()
+  assert.equal((await app.post(good)).status, 200)
+})
+
 test('basic authentication, and a list of tokens while rotating', async (t) => {
   const basic = await startApp(t, 'alertmanager: { username: am, password: "p:w" }')
   assert.equal((await basic.post(good, { authorization: basicHeader('am', 'p:w') })).status, 200)

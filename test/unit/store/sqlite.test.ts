@@ -124,3 +124,48 @@ test('when SQLite has rolled back by itself, it is the cause that is told', asyn
   await driver.transaction((sql) => sql.run('CREATE TABLE t (a)'))
   await driver.close()
 })
+
+test('after a statement failed, nothing more runs in its transaction, sent or not', async () => {
+  const driver = openSqlite(sqlitePath())
+  await driver.script('CREATE TABLE t (n INTEGER PRIMARY KEY)')
+  await assert.rejects(
+    driver.transaction(async (sql) => {
+      await Promise.all([
+        sql.run('INSERT INTO t VALUES (1)'),
+        sql.run('INSERT INTO t VALUES (1)'),
+        // As a full disk makes SQLite do by itself: without care the next one would be a commit of its own.
+        sql.run('ROLLBACK'),
+        sql.run('INSERT INTO t VALUES (2)'),
+      ])
+    }),
+    /UNIQUE/,
+  )
+  assert.deepEqual(await driver.all('SELECT n FROM t'), [])
+  await assert.rejects(
+    driver.transaction(async (sql) => {
+      await sql.run('INSERT INTO t VALUES (3)')
+      await sql.run('INSERT INTO t VALUES (3)').catch(() => {})
+    }),
+    /UNIQUE/,
+    'a failure that was swallowed still counts',
+  )
+  assert.deepEqual(await driver.all('SELECT n FROM t'), [])
+  await driver.transaction((sql) => sql.run('INSERT INTO t VALUES (4)'))
+  assert.equal((await driver.all('SELECT n FROM t')).length, 1)
+  await driver.close()
+})
+
+test('an incident is written without what is empty, and read whole; whole documents are read as well', async () => {
+  const driver = openSqlite(sqlitePath())
+  const store = await storeOver(driver)
+  const one = incident(1, { levelReason: 'severity', baseReason: 'severity', acknowledgedBy: '' })
+  await store.write((tx) => tx.saveIncidents([one]))
+  const [row] = await driver.all('SELECT doc FROM incidents')
+  const doc = JSON.parse(row?.doc as string) as Record<string, unknown>
+  for (const name of ['id', 'key', 'state', 'level', 'muted', 'bucket', 'flapping', 'baseReason', 'resolvedBy'])
+    assert.ok(!Object.hasOwn(doc, name), name)
+  assert.deepEqual(await store.incidents([1]), [one])
+  await driver.run('UPDATE incidents SET doc = ?', [JSON.stringify(one)])
+  assert.deepEqual(await store.incidents([1]), [one])
+  await store.close()
+})

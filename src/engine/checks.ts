@@ -4,7 +4,7 @@ import { messageOf } from '../core/errors.ts'
 import { draftOf, tell } from '../core/incident.ts'
 import { muted, type Policy } from '../core/policy.ts'
 import type { AlertLookup } from '../core/signal.ts'
-import type { OccurrenceRow, Store, Tx } from '../core/store.ts'
+import type { Delivery, OccurrenceRow, Store, Tx } from '../core/store.ts'
 import { type CheckAnswer, checkDue } from '../core/transitions.ts'
 import { Batch, transitionRules } from './batch.ts'
 import { storeDrafts } from './changes.ts'
@@ -31,6 +31,8 @@ export type ChecksDeps = {
 }
 
 const PER_ROUND = 200
+/** Story lines among which the push is looked for that a page waits for. */
+const LOOK_BACK = 50
 const SLOW_EVERY = 10 * SECOND
 const PRUNE_EVERY = 10 * MINUTE
 
@@ -236,6 +238,7 @@ export function createChecks(deps: ChecksDeps): Checks {
         const draft = byId.get(row.incidentId)
         const fallback = policy.receivers.get(row.receiver)?.fallback ?? null
         if (!draft || fallback === null || draft.incident.receivers.some(({ name }) => name === fallback)) continue
+        if (now - (await pagedSince(tx, row)) < policy.fallbackAfter) continue
         const why = `fallback of ${row.receiver}: PagerDuty had not confirmed the page`
         draft.incident.receivers.push({ name: fallback, why })
         const text = `PagerDuty has not confirmed the page within ${Math.round(policy.fallbackAfter / SECOND)} s: telling ${fallback}.`
@@ -251,6 +254,14 @@ export function createChecks(deps: ChecksDeps): Checks {
       )
     })
     if (changed) deps.onStored()
+  }
+
+  /** When the oldest page that is not confirmed yet was asked for: a silent edit that waited before it does not count. */
+  async function pagedSince(tx: Tx, row: Delivery): Promise<number> {
+    if (row.deliveredAt === null) return row.createdAt
+    const confirmedAt = row.deliveredAt
+    const pushes = (await tx.story(row.incidentId, LOOK_BACK)).filter((line) => line.push && line.at > confirmedAt)
+    return pushes[0]?.at ?? row.changedAt ?? row.createdAt
   }
 
   /** The dead-man's switch: silence of a Prometheus is an incident of its own. */

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import express, { type Request, type Router } from 'express'
 import type { Logger } from 'pino'
 import { BODY_LIMIT, parseAlertmanagerWebhook } from '../handlers/webhooks/alertmanager.ts'
+import { createActions } from './actions.ts'
 import { createRenderer } from './adapters/liquid/renderer.ts'
 import { type ChatOps, createChatOps } from './chatops.ts'
 import { type Loaded, readListen } from './config/index.ts'
@@ -11,8 +12,9 @@ import { basicHeader, headerCheck } from './core/credentials.ts'
 import type { Destination } from './core/delivery.ts'
 import { ClawError, HTTP_STATUS } from './core/errors.ts'
 import type { Store } from './core/store.ts'
+import { readTraceparent, type Tracer } from './core/trace.ts'
 import type { IncidentView } from './core/view.ts'
-import { buildDestinations, buildOutside, type Outside } from './destinations.ts'
+import { buildDestinations, buildOutside, buildTracing, type Outside, type Tracing } from './destinations.ts'
 import { EDIT_DELAY } from './engine/changes.ts'
 import { createChecks } from './engine/checks.ts'
 import { createLane, type Lane } from './engine/delivery.ts'
@@ -25,11 +27,15 @@ import { createSelfTest } from './engine/selftest.ts'
 import { createSignals, type Signals } from './engine/signals.ts'
 import { createSilences } from './engine/silences.ts'
 import { createViews } from './engine/view.ts'
+import type { Watch } from './engine/watch.ts'
 import { createMetrics } from './http/metrics.ts'
 import { problemHandler, toClawError } from './http/problem.ts'
 import { listen } from './http/server.ts'
 import { receiver } from './http/webhook.ts'
 import { openStore } from './store/store.ts'
+
+/** How long the last spans may take to be handed over. */
+const FLUSH = 2 * SECOND
 
 /** A delivery that still fails after this is a dead letter. */
 const GIVE_UP_AFTER = 24 * HOUR
@@ -60,6 +66,11 @@ export type Parts = {
   wake: () => void
   /** brings counters that are kept in memory into the store, before somebody reads them */
   settle: () => Promise<void>
+  /** what the edge was like lately, and what changed on it */
+  watch: Watch
+  /** aborted when Claw begins to stop: what stays open by itself has to end */
+  stopping: AbortSignal
+  tracer: () => Tracer
 }
 
 export type App = {
@@ -82,6 +93,7 @@ type Running = {
   lanes: Lane[]
   signals: Signals
   outside: Outside
+  tracing: Tracing
   authorized: (header: string | undefined) => boolean
 }
 
@@ -104,6 +116,7 @@ export async function start(loaded: Loaded, deps: AppDeps): Promise<App> {
     const outside = await buildOutside(config)
     const destinations = deps.destinations ?? (await buildDestinations(config, renderer, log, outside, fingerprints))
     const signals = createSignals(outside.sources, clock)
+    const tracing = await buildTracing(config, clock, log)
     const lanes = destinations.map((destination) =>
       createLane(destination, {
         store,
@@ -113,15 +126,18 @@ export async function start(loaded: Loaded, deps: AppDeps): Promise<App> {
         installation: config.installation,
         log,
         giveUpAfter: GIVE_UP_AFTER,
+        tracer: tracing,
         onOutcome: ({ lane }, outcome, lagMs) => metrics.delivery(lane, outcome, lagMs),
         ...(deps.random ? { random: deps.random } : {}),
       }),
     )
-    return { loaded: next, lanes, signals, outside, authorized: headerCheck(acceptedHeaders(next)) }
+    return { loaded: next, lanes, signals, outside, tracing, authorized: headerCheck(acceptedHeaders(next)) }
   }
 
   // -- engine
+  const stopping = new AbortController()
   const policy = () => running.loaded.policy
+  const tracer = () => running.tracing
   const signals: Signals = {
     get configured() {
       return running.signals.configured
@@ -159,13 +175,30 @@ export async function start(loaded: Loaded, deps: AppDeps): Promise<App> {
       else if (result.changed) wakeLater()
     },
   })
-  const parts: Parts = { store, views, loaded: () => running.loaded, clock, wake, settle: () => ingest.flush() }
+  const base = { store, views, loaded: () => running.loaded, clock, wake, settle: () => ingest.flush(), tracer }
   const onCall = createOnCall({ rest: () => running.outside.rest, store, clock })
+  const actions = createActions({
+    ...base,
+    log,
+    owner,
+    random: deps.random,
+    outside: () => running.outside,
+    ingest,
+    onAction: (kind, outcome) => metrics.action(kind, outcome),
+  })
+  const parts: Parts = { ...base, watch: actions.watch, stopping: stopping.signal }
   const chat = createChatOps({
     ...parts,
+    // What a command started begins at once.
+    wake() {
+      wake()
+      actions.workflows.tick()
+    },
     log,
     owner,
     believes: () => signals.configured,
+    outside: actions.services,
+    changes: () => actions.watch.changes(),
     edge: () => running.outside.edge,
     rest: () => running.outside.rest,
     onCall,
@@ -190,6 +223,7 @@ export async function start(loaded: Loaded, deps: AppDeps): Promise<App> {
     }),
     createEscalation({ store, policy, clock, log, onStored: wake }),
     chat,
+    actions,
   ]
   running = await build(loaded)
   const checks = createChecks({
@@ -209,6 +243,25 @@ export async function start(loaded: Loaded, deps: AppDeps): Promise<App> {
   })
 
   // -- HTTP
+  async function take(body: Buffer): Promise<void> {
+    const began = clock()
+    const webhook = parseAlertmanagerWebhook(body)
+    if (webhook.truncated > 0) {
+      metrics.truncated(webhook.truncated)
+      log.warn({ truncated: webhook.truncated, receiver: webhook.receiver }, 'Alertmanager cut alerts off (max_alerts)')
+    }
+    names.note(webhook.receiver)
+    const trace = tracer().current()
+    if (trace === null) await ingest.accept(webhook)
+    else {
+      const about = { alerts: webhook.alerts.length }
+      const accept = (own: string) => ingest.accept({ ...webhook, trace: own })
+      await tracer().span('store', about, trace, (span) => accept(span.traceparent ?? trace))
+    }
+    metrics.ingest(clock() - began)
+    metrics.webhook('alertmanager', 200)
+  }
+
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
@@ -221,20 +274,11 @@ export async function start(loaded: Loaded, deps: AppDeps): Promise<App> {
         if (running.authorized(req.headers.authorization)) return
         throw new ClawError('unauthorized', unauthorizedText(running.loaded))
       },
-      async handle(body: Buffer) {
-        const began = clock()
-        const webhook = parseAlertmanagerWebhook(body)
-        if (webhook.truncated > 0) {
-          metrics.truncated(webhook.truncated)
-          log.warn(
-            { truncated: webhook.truncated, receiver: webhook.receiver },
-            'Alertmanager cut alerts off (max_alerts)',
-          )
-        }
-        names.note(webhook.receiver)
-        await ingest.accept(webhook)
-        metrics.ingest(clock() - began)
-        metrics.webhook('alertmanager', 200)
+      async handle(body: Buffer, req: Request) {
+        const { tracing } = running
+        if (!tracing.on) return take(body)
+        const parent = readTraceparent(req.headers.traceparent)
+        return tracing.span('webhook alertmanager', {}, parent, () => take(body), { kind: 'server' })
       },
     }),
   )
@@ -303,6 +347,8 @@ export async function start(loaded: Loaded, deps: AppDeps): Promise<App> {
       // Old lanes finish what they send before new ones begin, or one message could be sent by both.
       await Promise.all(old.lanes.map((lane) => lane.stop()))
       running = made
+      // Its last spans leave while the new one is in force.
+      void old.tracing.stop(FLUSH)
       await chat.listen(next.config)
       metrics.reloaded(true)
       wake()
@@ -311,16 +357,22 @@ export async function start(loaded: Loaded, deps: AppDeps): Promise<App> {
     reloadFailed: () => metrics.reloaded(false),
     async tick() {
       await checks.tick()
+      await actions.idle()
       for (const lane of running.lanes) await lane.tick()
     },
     lanes: () => running.lanes,
     async stop() {
+      stopping.abort()
       const deadline = running.loaded.config.shutdown_timeout
+      const began = performance.now()
       await Promise.all([chat.stop(), server.close(Math.max(0, deadline - 2 * SECOND))])
       await ingest.idle()
       clearTimeout(later)
       await checks.stop()
+      await Promise.race([actions.stop(), expire(deadline)])
       await Promise.race([Promise.all(running.lanes.map((lane) => lane.stop())), expire(deadline)])
+      // Spans are the last thing that anybody waits for.
+      await running.tracing.stop(Math.min(FLUSH, deadline - (performance.now() - began) - SECOND / 2))
       await store.write((tx) => tx.releaseLanes(owner)).catch((error) => log.warn({ err: error }, 'lanes not released'))
       await store.close()
       log.info('Claw has stopped; what is unsent stays stored')

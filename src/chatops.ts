@@ -8,7 +8,7 @@ import type { Parts } from './app.ts'
 import type { Config } from './config/index.ts'
 import type { Access } from './core/access.ts'
 import { SECOND } from './core/clock.ts'
-import type { CommandRequest, Inbox, Reply } from './core/command.ts'
+import type { CommandRequest, Inbox, Reply, Services } from './core/command.ts'
 import { ClawError, messageOf } from './core/errors.ts'
 import type { PagerDutyRest } from './core/pagerduty.ts'
 import { createCommands } from './engine/commands.ts'
@@ -31,6 +31,8 @@ export type ChatDeps = Parts & {
   edge: () => RegionsSource | null
   rest: () => PagerDutyRest | null
   onCall: OnCallLookup
+  outside: Services['outside']
+  changes: Services['changes']
   onCommand: (command: string, outcome: string) => void
   onWebhook: (source: string, code: number) => void
 }
@@ -84,9 +86,13 @@ export function createChatOps(deps: ChatDeps): ChatOps {
       return incident ? postmortemOf({ store, viewOf: deps.views.of, clock }, incident) : null
     },
     prepareApproval: (id) => commands.approval(id),
+    outside: deps.outside,
+    changes: deps.changes,
+    publicUrl: () => loaded().config.public_url ?? null,
   })
   const commands = createCommands({
     store,
+    tracer: deps.tracer,
     specs: commandSpecs,
     services,
     access,

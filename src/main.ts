@@ -10,7 +10,11 @@ const USAGE = `claw: alert router for rate limiters at the edge
   claw replay  [--config claw.yaml] [--json] FILE   what recorded webhooks would have sent; sends nothing
   claw cmd     "<chat command>" --as PERSON [--yes] run a chat command; CLAW_API_TOKEN says who you are
   claw audit   verify | export                      check / print the tamper-evident audit trail
+  claw store   copy --to URL [--from URL] [--dry-run] | check | backup FILE
+                                                    move, check or back up the database
+  claw mcp                                          every chat command as an MCP tool on stdio; CLAW_API_TOKEN says who you are
   claw schema                                       JSON Schema of the configuration
+  claw openapi                                      OpenAPI 3.1 of the HTTP API
   claw --version
 
 Exit codes: 0 done, 1 the answer is no, 2 wrong usage.
@@ -26,6 +30,9 @@ const options = {
   as: { type: 'string' },
   yes: { type: 'boolean', short: 'y' },
   override: { type: 'string' },
+  from: { type: 'string' },
+  to: { type: 'string' },
+  'dry-run': { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
 } as const
@@ -60,8 +67,11 @@ const commands: Record<string, () => Promise<(values: Flags, rest: string[]) => 
   route: async () => (await import('./cli/route.ts')).route,
   replay: async () => (await import('./cli/replay.ts')).replay,
   cmd: async () => (await import('./cli/cmd.ts')).cmd,
+  mcp: async () => (await import('./cli/mcp.ts')).mcp,
   audit: async () => (await import('./cli/audit.ts')).audit,
+  store: async () => (await import('./cli/store.ts')).store,
   schema: async () => (await import('./cli/check.ts')).schema,
+  openapi: async () => (await import('./cli/openapi.ts')).openapi,
 }
 export type Flags = ReturnType<typeof readArguments>['values']
 

@@ -22,7 +22,7 @@ export function commandRoutes(deps: { run: (request: CommandRequest) => Promise<
     {
       method: 'POST',
       path: '/commands',
-      async handle({ person, body, idempotencyKey }) {
+      async handle({ person, body, idempotencyKey, traceparent }) {
         const asked = read(body)
         if (asked.as !== undefined && asked.as !== person) {
           throw new ClawError('forbidden', `This token speaks for ${person}, not for ${JSON.stringify(asked.as)}.`)
@@ -37,6 +37,7 @@ export function commandRoutes(deps: { run: (request: CommandRequest) => Promise<
           confirmed: asked.confirm === true,
           override: asked.override ?? null,
           replyTo: null,
+          ...(traceparent === undefined ? {} : { trace: traceparent }),
         })
         const { ok, code, summary, lines, table, data, incident } = answer
         const shown = { ok, code, summary, lines, table, data, incident: incident === null ? null : String(incident) }

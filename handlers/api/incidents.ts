@@ -1,15 +1,13 @@
 import type { ApiRoute } from '../../src/core/api.ts'
 import { ClawError } from '../../src/core/errors.ts'
 import type { Incident } from '../../src/core/incident.ts'
+import { readTimeline, timelineOf } from '../../src/core/timeline.ts'
 import { postmortem } from './postmortem.ts'
 import { incidentJson } from './present.ts'
 import { type ApiDeps, cursorOf, json, jsonList, readCursor, readId, readLimit, readStates } from './route.ts'
-import { timelineOf } from './timeline.ts'
 
 /** `alerts[]` is complete up to this (contract.md, section 8). */
 const MAX_ALERTS = 1000
-/** Story lines that a timeline holds, the newest. */
-const MAX_STORY = 1000
 /** One answer of the list holds at most about this much; it ends sooner then, and `next_cursor` goes on. */
 const ANSWER_ALERTS = 20_000
 const ANSWER_CHARS = 16 * 1024 * 1024
@@ -31,8 +29,8 @@ async function whole({ store, viewOf }: Sources, incident: Incident) {
 
 /** Markdown of an incident's post-mortem, a draft while it is open; also what the chat command gives. */
 export async function postmortemOf(deps: Sources, incident: Incident): Promise<string> {
-  const [all, story] = await Promise.all([whole(deps, incident), deps.store.story(incident.id, MAX_STORY)])
-  return postmortem({ ...all, story }, deps.clock())
+  const [view, sources] = await Promise.all([deps.viewOf(incident), readTimeline(deps.store, incident)])
+  return postmortem({ ...sources, incident, view }, deps.clock())
 }
 
 /** `GET /incidents`, `/incidents/{id}`, `…/timeline`, `…/postmortem`. */
@@ -82,12 +80,7 @@ export function incidentRoutes(deps: ApiDeps): ApiRoute[] {
       path: '/incidents/:id/timeline',
       async handle({ id }) {
         const incident = await find(id)
-        const [story, alerts, deliveries] = await Promise.all([
-          store.story(incident.id, MAX_STORY),
-          store.alertsOf(incident.id, MAX_ALERTS),
-          store.deliveriesOf([incident.id]),
-        ])
-        return json({ timeline: timelineOf({ story, alerts, deliveries }) })
+        return json({ timeline: timelineOf(await readTimeline(store, incident)) })
       },
     },
     {

@@ -1,11 +1,13 @@
 import type { AlertClass } from '../../src/core/alert.ts'
 import { HOUR, MINUTE, SECOND } from '../../src/core/clock.ts'
+import type { Json } from '../../src/core/delivery.ts'
 import type { Incident } from '../../src/core/incident.ts'
-import type { Delivery, OccurrenceRow } from '../../src/core/store.ts'
-import type { IncidentView, StoryEvent } from '../../src/core/view.ts'
+import type { OccurrenceRow } from '../../src/core/store.ts'
+import { type TimelineSources, timelineOf } from '../../src/core/timeline.ts'
+import type { IncidentView } from '../../src/core/view.ts'
+import { runName, type WorkflowRun } from '../../src/core/workflow.ts'
 import { md, table } from './markdown.ts'
 import { destinationOf, titleOf } from './present.ts'
-import { timelineOf } from './timeline.ts'
 
 /** Rows of a table that a person still reads; the API has all of them. */
 const MAX_ROWS = 200
@@ -29,16 +31,7 @@ const QUESTIONS: Readonly<Record<AlertClass, string>> = {
  * The draft of a post-mortem in Markdown, from what is stored. Labels and annotations are escaped.
  * @param now milliseconds since the epoch; an open incident's duration counts up to it
  */
-export function postmortem(
-  from: {
-    incident: Incident
-    view: IncidentView
-    alerts: readonly OccurrenceRow[]
-    deliveries: readonly Delivery[]
-    story: readonly StoryEvent[]
-  },
-  now: number,
-): string {
+export function postmortem(from: TimelineSources & { incident: Incident; view: IncidentView }, now: number): string {
   const { view, alerts } = from
   const end = view.resolvedAt ?? now
   const status =
@@ -67,6 +60,7 @@ export function postmortem(
       ['', ''],
       facts.map(([name, value]) => [name, value]),
     )}\n\nWho noticed, what did they see, and how much of the traffic was it? _To be filled in._`,
+    ...triageSection(view),
     `## Timeline\n\n${table(
       ['Time', 'What', 'Who'],
       timeline
@@ -100,6 +94,17 @@ export function postmortem(
         delivery.deliveredAt === null ? 'never' : time(delivery.deliveredAt),
       ]),
     )}`,
+    ...failedSections(from.runs ?? []),
+    `## Checklist\n\n${table(
+      ['Phase', 'State', 'Owner', 'When', 'Note'],
+      view.checklist.map((item) => [
+        item.phase,
+        `${item.state}${item.by === null ? '' : ` (${md(item.by, 60)})`}`,
+        md(item.owner ?? '', 60),
+        item.at === null ? '' : time(item.at),
+        md(item.note),
+      ]),
+    )}`,
     `## Root cause\n\n${[
       ...questions,
       '- What changed shortly before: version, canary weight, capacity, configuration, traffic?',
@@ -117,6 +122,67 @@ export function postmortem(
     )}`,
   ]
   return `${sections.join('\n\n')}\n`
+}
+
+/** What the first minute's checks said, with the figures of that time; nothing where no edge was asked. */
+function triageSection({ triage }: IncidentView): string[] {
+  if (triage === null) return []
+  const { verdict, changes, diverged } = triage
+  const sure = `${Math.round(verdict.confidence * 100)} % sure`
+  const lines = [
+    `- Verdict: ${md(verdict.summary)} (${md(verdict.cause)}, ${sure})`,
+    ...verdict.evidence.map((line) => `- Evidence: ${md(line)}`),
+    ...(verdict.act === null ? [] : [`- Advised: ${md(verdict.act.command)}. ${md(verdict.act.risk)}`]),
+    ...triage.regions.map((line) => `- Region ${md(line)}`),
+    ...(diverged.keys > 0 ? [`- Diverged: ${diverged.keys} keys, such as ${md(diverged.examples.join('; '))}`] : []),
+    ...changes.map(
+      ({ at, region, what, from, to }) =>
+        `- Changed: ${time(at)}, ${md(region, 60)}: ${md(what)} from ${md(from, 60)} to ${md(to, 60)}`,
+    ),
+  ]
+  return [`## Triage\n\n${lines.join('\n')}`]
+}
+
+/** Each operation that failed, with the stub that it left for this review. */
+function failedSections(runs: readonly WorkflowRun[]): string[] {
+  const failed = runs
+    .filter(({ state }) => state === 'failed')
+    .slice(0, 10)
+    .reverse()
+  return failed.map((run) => {
+    const { data } = run
+    const stub = data !== null && typeof data === 'object' && !Array.isArray(data) ? data.postmortem : null
+    const steps = run.steps
+      .filter(({ state }) => state === 'failed')
+      .map(({ name, error }) => `- ${md(name, 80)} failed: ${md(error?.message ?? 'no reason given')}`)
+    const facts = [
+      `- Started by ${md(run.by, 80)} at ${time(run.startedAt)}${run.endedAt === null ? '' : `, ended after ${duration(run.endedAt - run.startedAt)}`}`,
+      `- Outcome: ${md(run.outcome ?? 'unknown', 600)}`,
+      ...steps,
+    ]
+    const said = stub === null || stub === undefined ? [] : stubLines(stub)
+    return `## Failed: ${runName(run.id)}, ${md(run.title, 120)}\n\n${[...facts, ...said].join('\n')}`
+  })
+}
+
+/** A stub is text, a list, or named parts of both; all of it is quoted, none of it is markup. */
+function stubLines(stub: Json, name = ''): string[] {
+  if (stub === null || stub === '') return []
+  const before = name === '' ? '- ' : `- ${md(name, 60)}: `
+  if (typeof stub === 'string')
+    return stub
+      .split('\n')
+      .filter(Boolean)
+      .slice(0, 40)
+      .map((line) => `${before}${md(line, 600)}`)
+  if (Array.isArray(stub)) return stub.slice(0, 40).flatMap((one) => stubLines(one, name))
+  if (typeof stub === 'object') {
+    return Object.entries(stub)
+      .slice(0, 40)
+      .flatMap(([key, one]) => stubLines(one, name === '' ? key : `${name}, ${key}`))
+  }
+  // Milliseconds since the epoch are the only numbers of that size that a stub holds.
+  return [`${before}${typeof stub === 'number' && stub > 1e12 ? time(stub) : String(stub)}`]
 }
 
 function summaryOf(row: OccurrenceRow): string {

@@ -1,31 +1,16 @@
 import type { Incident } from '../../src/core/incident.ts'
 import type { Delivery, OccurrenceRow } from '../../src/core/store.ts'
+import { destinationOf, iso, oneLine } from '../../src/core/timeline.ts'
+import type { Triage } from '../../src/core/triage.ts'
 import type { IncidentView } from '../../src/core/view.ts'
 
-/** ISO 8601, UTC, with milliseconds; null for none and for what is no time. */
-export function iso(time: number | null): string | null {
-  if (time === null) return null
-  const date = new Date(time)
-  return Number.isNaN(date.getTime()) ? null : date.toISOString()
-}
-
-/** Where a delivery goes, e.g. `slack:C0CRITICAL`. */
-export function destinationOf(delivery: Delivery): string {
-  return `${delivery.kind}:${delivery.target}`
-}
+export { destinationOf, iso, oneLine }
 
 /** What and whom it is about, without state and level: `Bucket empty in A and B · rating-api`. One line. */
 export function titleOf(view: IncidentView): string {
   const values = Object.hasOwn(view.key, 'alertname') ? [] : Object.values(view.key).filter((value) => value !== '')
   const text = [`${view.synthetic ? 'Self-test: ' : ''}${view.what}`, ...values].join(' · ')
   return oneLine(text, 300)
-}
-
-/** Control and text-reordering characters become blanks; at most `limit` characters. */
-export function oneLine(text: string, limit: number): string {
-  const clean = text.toWellFormed().replace(/[\p{Cc}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+/gu, ' ')
-  const chars = Array.from(clean.slice(0, limit * 2))
-  return chars.length <= limit ? chars.join('') : `${chars.slice(0, limit - 1).join('')}…`
 }
 
 export function deliveryJson(delivery: Delivery) {
@@ -60,6 +45,24 @@ function alertJson(row: OccurrenceRow) {
     times_seen: row.timesSeen,
     suppressed: row.suppressed,
     generator_url: row.payload.generatorURL,
+  }
+}
+
+function triageJson(triage: Triage) {
+  const { verdict } = triage
+  return {
+    at: iso(triage.at),
+    verdict: {
+      limiter: verdict.limiter,
+      cause: verdict.cause,
+      confidence: verdict.confidence,
+      summary: verdict.summary,
+      evidence: verdict.evidence,
+      act: verdict.act === null ? null : { ...verdict.act },
+    },
+    regions: triage.regions,
+    diverged: { keys: triage.diverged.keys, examples: triage.diverged.examples },
+    changes: triage.changes.map(({ at, region, what, from, to }) => ({ at: iso(at), region, what, from, to })),
   }
 }
 
@@ -98,6 +101,19 @@ export function incidentJson(from: {
     pages: view.pages.map(({ key, generation, state, reason }) => ({ key, generation, state, reason })),
     bucket: { ratio: view.bucket.ratio, source: view.bucket.source, trend: view.bucket.trend },
     next_step: view.nextStep,
+    triage: view.triage === null ? null : triageJson(view.triage),
+    checklist: view.checklist.map((item) => ({ ...item, at: iso(item.at) })),
+    operations: view.operations.map(({ id, kind, title, by, startedAt, done, step, stopping }) => ({
+      id,
+      kind,
+      title,
+      by,
+      started_at: iso(startedAt),
+      steps_done: done,
+      step,
+      stopping,
+    })),
+    proposals: view.proposals.map(({ label, command, policy, at }) => ({ label, command, policy, at: iso(at) })),
     links: {
       incident: view.incidentUrl,
       graph: view.graphUrl,

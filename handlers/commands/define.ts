@@ -16,8 +16,10 @@ export const UNRESOLVED = ['open', 'acknowledged']
  */
 export type CommandServices = Services
 
-type Typed<A, F> = Omit<CommandSpec, 'args' | 'preview' | 'prepare' | 'run'> & {
+type Typed<A, F> = Omit<CommandSpec, 'args' | 'harmless' | 'right' | 'preview' | 'prepare' | 'run'> & {
   args: ZodType<A>
+  harmless?: (args: A) => boolean
+  right?: (args: A) => string
   preview?: (args: A, facts: F, context: CommandContext) => string
   prepare?: (args: A, services: CommandServices, context: CommandContext) => Promise<F>
   run: (tx: Tx, args: A, facts: F, context: CommandContext) => Promise<Reply>
@@ -25,9 +27,11 @@ type Typed<A, F> = Omit<CommandSpec, 'args' | 'preview' | 'prepare' | 'run'> & {
 
 /** A command with its own types, as the registry holds it: `args` come out of its own schema, `facts` of its own prepare. */
 export function defineCommand<A, F = undefined>(spec: Typed<A, F>): CommandSpec {
-  const { preview, prepare, run, ...rest } = spec
+  const { harmless, right, preview, prepare, run, ...rest } = spec
   return {
     ...rest,
+    ...(harmless ? { harmless: (args) => harmless(args as A) } : {}),
+    ...(right ? { right: (args) => right(args as A) } : {}),
     ...(preview ? { preview: (args, facts, context) => preview(args as A, facts as F, context) } : {}),
     ...(prepare ? { prepare: (args, services, context) => prepare(args as A, services, context) } : {}),
     run: (tx, args, facts, context) => run(tx, args as A, facts as F, context),

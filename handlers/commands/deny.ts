@@ -7,7 +7,7 @@ import { line } from './text.ts'
 
 export const deny = defineCommand({
   name: 'deny',
-  aliases: ['cancel', 'reject'],
+  aliases: ['reject'],
   usage: 'deny aN [reason]',
   summary: 'say no to what somebody asked, or take back your own',
   help: 'Anybody who may run the command may say no, and so may the one who asked. Nothing is changed, and the one who asked is told.',

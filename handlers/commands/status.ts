@@ -11,7 +11,10 @@ import {
 import { messageOf } from '../../src/core/errors.ts'
 import type { Policy } from '../../src/core/policy.ts'
 import { suggestion } from '../../src/core/suggest.ts'
+import type { WorkflowRun } from '../../src/core/workflow.ts'
 import { defineCommand, orNull, ROWS } from './define.ts'
+import { MAX_RUNNING } from './edge.ts'
+import { operationData, runningText } from './operations.ts'
 import { incidentData, ringing, titleOf, unresolved } from './present.ts'
 import { bar, count, figure, line, span, timeOf } from './text.ts'
 
@@ -20,6 +23,9 @@ type Vitals = Awaited<ReturnType<Services['vitals']>>
 /** Incidents that are named; the rest is counted. */
 const NAMED = 5
 
+/** Operations under way that are named. */
+const OPERATIONS = 3
+
 const HEAD = ['Region', 'Health', 'Bucket', 'Lag', 'Conflicts', 'Traffic', 'Canary']
 
 export const status = defineCommand({
@@ -27,7 +33,7 @@ export const status = defineCommand({
   aliases: ['s'],
   usage: 'status [region]',
   summary: 'what is going on now: incidents, regions, paging',
-  help: 'Open incidents first, then each region: health, what is left in its bucket, sync lag, conflicts a minute, requests a second, canary weight and version. It says how old the figures are and which are unknown. With a region: only what touches it.',
+  help: 'Open incidents first, then what is under way on the edge, then each region: health, what is left in its bucket, sync lag, conflicts a minute, requests a second, canary weight and version. It says how old the figures are and which are unknown. With a region: only what touches it.',
   parameters: [{ name: 'region', optional: true }],
   args: z.strictObject({ region: z.string().max(200).optional() }),
   danger: 'none',
@@ -53,6 +59,9 @@ export const status = defineCommand({
         hint,
       )
     }
+    const running = (await tx.workflows({ states: ['running'], limit: MAX_RUNNING })).filter(
+      (run) => region === undefined || run.regions.length === 0 || run.regions.some((one) => same(one, region)),
+    )
     const total = region === undefined ? all.total : touched.length
     const [worst] = touched
     const title = worst ? titleOf(worst, policy) : ''
@@ -65,6 +74,7 @@ export const status = defineCommand({
       return `${name} · since ${timeOf(one.openedAt, now)} · ${who}${again}`
     })
     if (total > lines.length) lines.push(`And ${total - lines.length} more: incidents lists them.`)
+    if (running.length > 0) lines.push(runningLine(running, now))
     const troubles = troublesOf(shown, vitals, policy)
     if (worst || troubles.length > 1) lines.push(...troubles.map((text) => `${text}.`))
     lines.push(...ageLines(regions, now), ...unknownLines(shown.slice(0, ROWS)), vitalsLine(vitals, now))
@@ -87,6 +97,7 @@ export const status = defineCommand({
       data: {
         open: total,
         incidents: touched.slice(0, ROWS).map((one) => incidentData(one, policy)),
+        operations: running.slice(0, ROWS).map(operationData),
         regions: shown.map((one) => ({ ...one })),
         regions_at: regions.at === null ? null : new Date(regions.at).toISOString(),
         regions_problem: regions.problem,
@@ -96,6 +107,13 @@ export const status = defineCommand({
     })
   },
 })
+
+/** `Under way: o9 Fail over from A to B (switch, 2 min); operations shows more.` */
+function runningLine(running: readonly WorkflowRun[], now: number): string {
+  const more = running.length > OPERATIONS ? ` and ${running.length - OPERATIONS} more` : ''
+  const named = running.slice(0, OPERATIONS).map((run) => runningText(run, now))
+  return `Under way: ${named.join('; ')}${more} (operations shows the steps).`
+}
 
 const same = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase()
 

@@ -1,6 +1,7 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import http from 'node:http'
 import https from 'node:https'
-import { ClawError } from '../core/errors.ts'
+import { ClawError, type ErrorCode } from '../core/errors.ts'
 
 /** What is known of a request that got no answer. `reason` never holds an address, a header or a body. */
 export type NetworkFailure = {
@@ -22,7 +23,24 @@ export type HttpRequest = {
   signal: AbortSignal
   /** an answer longer than this is an error; null: the body is thrown away and only status and headers are awaited */
   maxBytes: number | null
+  /** who is asked (`edge`), where the trace that this belongs to may go on; left out: it is told of no trace */
+  traced?: string | undefined
 }
+
+/** Records a call outside below the span that it is made in; see `callTrace`. */
+export type CallTrace = {
+  call(
+    peer: string,
+    method: string,
+    send: (traceparent: string) => Promise<HttpAnswer | NetworkFailure>,
+  ): Promise<HttpAnswer | NetworkFailure>
+}
+
+/**
+ * The span that code runs in, for the calls it makes: ports such as the edge's have no room for a trace, and their callers
+ * need not know of it. Set by the adapter that traces; null or nothing: nobody listens.
+ */
+export const callTrace = new AsyncLocalStorage<CallTrace | null>()
 
 export type JsonAnswer =
   | { ok: true; status: number; body: unknown }
@@ -35,6 +53,8 @@ export type JsonRequest = {
   signal: AbortSignal
   /** default 8 MiB */
   maxBytes?: number
+  /** as in HttpRequest */
+  traced?: string
 }
 
 export type Credentials = { token: string } | { username: string; password: string }
@@ -43,6 +63,9 @@ const MIB = 1024 * 1024
 
 /** Bytes of an unwanted body that are read so that the connection can be used again; beyond that it is closed. */
 const DRAIN_BYTES = 64 * 1024
+
+/** Characters of somebody else's text that an error quotes. */
+const QUOTED = 300
 
 /** Errors that happen before a single byte of the request was written (Node: errors.html, `ErrorCode` of system errors). */
 const NEVER_SENT: Readonly<Record<string, string>> = {
@@ -150,6 +173,15 @@ function percentDecoded(text: string): string {
  * followed. Never rejects.
  */
 export function exchange(request: HttpRequest): Promise<HttpAnswer | NetworkFailure> {
+  const { traced, options, headers } = request
+  const trace = traced === undefined ? null : callTrace.getStore()
+  if (traced === undefined || !trace) return send(request)
+  return trace.call(traced, options.method ?? 'GET', (traceparent) =>
+    send({ ...request, headers: { ...headers, traceparent } }),
+  )
+}
+
+function send(request: HttpRequest): Promise<HttpAnswer | NetworkFailure> {
   const { options, headers, body, timeoutMs, signal, maxBytes } = request
   if (signal.aborted) return Promise.resolve({ reason: 'stopped before it was sent', sent: false })
   return new Promise((resolve) => {
@@ -216,9 +248,9 @@ function sizeText(bytes: number): string {
  * it was idle is replaced once, since a GET changes nothing. Never rejects; `reason` holds no address.
  */
 export async function getJson(url: URL, request: JsonRequest): Promise<JsonAnswer> {
-  const { timeoutMs, signal, maxBytes = 8 * MIB } = request
+  const { timeoutMs, signal, maxBytes = 8 * MIB, traced } = request
   const headers = { Accept: 'application/json', ...request.headers }
-  const ask = () => exchange({ options: requestOptions('GET', url), headers, timeoutMs, signal, maxBytes })
+  const ask = () => exchange({ options: requestOptions('GET', url), headers, timeoutMs, signal, maxBytes, traced })
   let answer = await ask()
   if ('reason' in answer && answer.reason === IN_DOUBT.ECONNRESET) answer = await ask()
   if ('reason' in answer) return { ok: false, status: null, reason: answer.reason, body: undefined }
@@ -227,6 +259,93 @@ export async function getJson(url: URL, request: JsonRequest): Promise<JsonAnswe
   if (status < 200 || status > 299) return { ok: false, status, reason: `answered ${status}`, body }
   if (body === undefined) return { ok: false, status, reason: `answered ${status}, but not with JSON`, body }
   return { ok: true, status, body }
+}
+
+/**
+ * One request that changes something, its content as JSON: bounded like `getJson`, but never sent twice. A 2xx without JSON
+ * is ok with `body` undefined. Never rejects; `reason` holds no address.
+ */
+export async function sendJson(
+  method: 'POST' | 'PUT' | 'PATCH',
+  url: URL,
+  content: unknown,
+  request: JsonRequest,
+): Promise<JsonAnswer> {
+  const { timeoutMs, signal, maxBytes = 8 * MIB, traced } = request
+  const answer = await exchange({
+    options: requestOptions(method, url),
+    headers: { Accept: 'application/json', 'Content-Type': 'application/json', ...request.headers },
+    body: JSON.stringify(content),
+    timeoutMs,
+    signal,
+    maxBytes,
+    traced,
+  })
+  if ('reason' in answer) return { ok: false, status: null, reason: answer.reason, body: undefined }
+  const body = parse(answer.body)
+  const { status } = answer
+  if (status < 200 || status > 299) return { ok: false, status, reason: `answered ${status}`, body }
+  return { ok: true, status, body }
+}
+
+export type RefusalContext = {
+  /** who was asked, for what: `Edge, reconcile of A and B` */
+  where: string
+  /** setting that holds the credentials: `edge.token` */
+  credentials: string
+  /** setting that holds the address: `edge.url` */
+  address: string
+  /** what the other side said, if anything; quoted */
+  said?: unknown
+  /** texts that must not be quoted, however they got into the answer */
+  secrets?: readonly string[]
+}
+
+/**
+ * The error for a request that was refused or not answered. No answer in time is `timeout`; no answer at all, 408, 429 (the
+ * callers' back-off gives way; Retry-After is not passed on), 5xx and a 2xx that makes no sense are `unavailable`: those two
+ * may be tried again. 401 and 403 are `unauthorized`, 404 `not_found`, 409 and 412 `conflict`, 501 `unsupported`, the rest `invalid`.
+ */
+export function refusal(answer: Extract<JsonAnswer, { ok: false }>, context: RefusalContext): ClawError {
+  const code = refusalCode(answer)
+  const said = quote(context.said, context.secrets)
+  const redirected = answer.status !== null && answer.status >= 300 && answer.status <= 399
+  const advice =
+    code === 'unauthorized'
+      ? `; check ${context.credentials}`
+      : redirected
+        ? `; redirects are not followed, give the final address in ${context.address}`
+        : ''
+  return new ClawError(code, `${context.where}: ${answer.reason}${said === '' ? '' : `: ${said}`}${advice}`)
+}
+
+function refusalCode({ status, reason }: Extract<JsonAnswer, { ok: false }>): ErrorCode {
+  if (status === null)
+    return /^(no answer within|connection timed out|stopped )/.test(reason) ? 'timeout' : 'unavailable'
+  if (status === 401 || status === 403) return 'unauthorized'
+  if (status === 404) return 'not_found'
+  if (status === 409 || status === 412) return 'conflict'
+  if (status === 501) return 'unsupported'
+  if (status === 408 || status === 429 || status >= 500 || status <= 299) return 'unavailable'
+  return 'invalid'
+}
+
+/** Somebody else's text on one line: at most 300 characters, no control or direction characters, no `secrets`; '' for no text. */
+export function quote(text: unknown, secrets: readonly string[] = []): string {
+  if (typeof text !== 'string') return ''
+  const hidden = secrets.reduce((kept, secret) => (secret === '' ? kept : kept.replaceAll(secret, '…')), text)
+  const plain = hidden
+    .toWellFormed()
+    .replace(/[\p{Cc}\s\u202a-\u202e\u2066-\u2069]+/gu, ' ')
+    .trim()
+  return plain.length <= QUOTED ? plain : `${plain.slice(0, QUOTED - 1).toWellFormed()}…`
+}
+
+/** The `detail` of problem+json (RFC 9457), or its `title`. */
+export function problemDetail(body: unknown): unknown {
+  if (typeof body !== 'object' || body === null) return undefined
+  if ('detail' in body && typeof body.detail === 'string') return body.detail
+  return 'title' in body ? body.title : undefined
 }
 
 function parse(body: Buffer): unknown {

@@ -41,6 +41,10 @@ export async function checkOnline(config: Config): Promise<Answer[]> {
     const headers = { Authorization: `Bearer ${edge.token ?? ''}` }
     asked.push(ask('edge.token', join(edge.url, 'admin/v1/regions'), { headers }, anyAnswer))
   }
+  if (config.grafana !== undefined) {
+    const headers = { Authorization: `Bearer ${config.grafana.token}` }
+    asked.push(ask('grafana.token', join(config.grafana.url, 'api/annotations?limit=1'), { headers }, anyAnswer))
+  }
   return Promise.all(asked)
 }
 

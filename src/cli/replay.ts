@@ -8,12 +8,21 @@ import type { Policy } from '../core/policy.ts'
 import { createChecks } from '../engine/checks.ts'
 import { createLane } from '../engine/delivery.ts'
 import { createIngest } from '../engine/ingest.ts'
+import { createRemediation } from '../engine/remediation.ts'
 import { createSignals } from '../engine/signals.ts'
 import { createViews } from '../engine/view.ts'
 import type { Flags } from '../main.ts'
 import { openStore } from '../store/store.ts'
 import { configOf } from './config.ts'
 import { createRecorder, type Sent } from './recorder.ts'
+import {
+  createDiary,
+  edgeOfAlerts,
+  type Remedied,
+  recording,
+  remediationData,
+  remediationText,
+} from './replay-remediation.ts'
 
 /** One recorded webhook and when it was received (ms since the epoch). */
 type Recorded = { at: number; body: Buffer }
@@ -25,7 +34,7 @@ const STRETCH = 15 * MINUTE
 
 /**
  * `claw replay`: runs recorded webhooks through the policy on a clock of their own and prints what would have been sent.
- * Sends nothing, keeps nothing. A line of NDJSON is a webhook body, or `{"received_at": …, "body": {…}}`; a bare body is
+ * Sends nothing, keeps nothing, does nothing on the edge: what remediation policies would have done is told beside. A line of NDJSON is a webhook body, or `{"received_at": …, "body": {…}}`; a bare body is
  * taken as received at the newest time that its alerts mention.
  */
 export async function replay(flags: Flags, files: string[]): Promise<number> {
@@ -35,9 +44,11 @@ export async function replay(flags: Flags, files: string[]): Promise<number> {
   }
   const { policy, config } = await configOf(flags.config)
   const recorded = (await Promise.all(files.map(read))).flat().sort((a, b) => a.at - b.at)
-  const sent = await play(recorded, policy, config.installation)
+  const { sent, remedied } = await play(recorded, policy, config.installation)
   process.stdout.write(
-    flags.json === true ? `${JSON.stringify(summary(recorded, sent), null, 2)}\n` : story(recorded, sent),
+    flags.json === true
+      ? `${JSON.stringify({ ...summary(recorded, sent), remediation: remediationData(remedied) }, null, 2)}\n`
+      : `${story(recorded, sent)}${remediationText(remedied)}`,
   )
   return 0
 }
@@ -84,7 +95,12 @@ function recordedOf(value: unknown, where: string): Recorded {
   }
 }
 
-async function play(recorded: readonly Recorded[], policy: Policy, installation: string): Promise<Sent[]> {
+async function play(
+  recorded: readonly Recorded[],
+  given: Policy,
+  installation: string,
+): Promise<{ sent: Sent[]; remedied: Remedied[] }> {
+  const policy = recording(given)
   let now = recorded[0]?.at ?? 0
   const clock = () => now
   const log = pino({ level: 'silent' })
@@ -109,6 +125,19 @@ async function play(recorded: readonly Recorded[], policy: Policy, installation:
     ),
   )
   const ingest = createIngest({ store, policy: () => policy, clock, believes: () => false, onStored: () => {} })
+  const diary = createDiary(given)
+  const remediation = createRemediation({
+    store,
+    policy: () => policy,
+    services: () => edgeOfAlerts(store, policy),
+    clock,
+    log,
+    onStored: () => {},
+    wakeWorkflows: () => {},
+    onAction: () => {},
+    alertsAlone: true,
+    onDecision: diary.note,
+  })
   const checks = createChecks({
     store,
     policy: () => policy,
@@ -120,7 +149,7 @@ async function play(recorded: readonly Recorded[], policy: Policy, installation:
     retention: () => Number.POSITIVE_INFINITY,
     onStored: () => {},
     startedAt: now,
-    everyRound: async () => {},
+    everyRound: () => (policy.remediation.length > 0 ? remediation.tick() : Promise.resolve()),
   })
   async function round(): Promise<void> {
     await checks.tick()
@@ -141,7 +170,7 @@ async function play(recorded: readonly Recorded[], policy: Policy, installation:
   await passUntil(now + TAIL)
   for (const lane of lanes) await lane.stop()
   await store.close()
-  return sent
+  return { sent, remedied: diary.all() }
 }
 
 function summary(recorded: readonly Recorded[], sent: readonly Sent[]) {

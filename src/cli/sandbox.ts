@@ -7,6 +7,7 @@ import { ClawError } from '../core/errors.ts'
 import type { Flags } from '../main.ts'
 import { createPages } from '../pages.ts'
 import { sandboxConfig } from '../sandbox/config.ts'
+import { ON_CALL_USERS } from '../sandbox/page/cast.ts'
 import type { Stack } from '../sandbox/real/stack.ts'
 import { SCENARIOS } from '../sandbox/scenarios.ts'
 import { createWorld } from '../sandbox/world.ts'
@@ -22,7 +23,7 @@ export async function sandbox(flags: Flags): Promise<number> {
   const folder = resolve(flags.data ?? temporary ?? '.')
   let app: App | undefined
   let url = ''
-  const world = createWorld({ clock: Date.now, clawUrl: () => url })
+  const world = createWorld({ clock: Date.now, clawUrl: () => url, apiToken: 'sandbox' })
   const ended = untilSignal()
   const log = createLog(process.env.CLAW_LOG ?? 'warn', () => [], process.stderr)
   try {
@@ -38,11 +39,18 @@ export async function sandbox(flags: Flags): Promise<number> {
         mount: { path: '/sandbox', router: world.router },
         pages: (parts, run) =>
           createPages(parts, run, {
-            sandbox: { person: 'Dana', scenarios: SCENARIOS.map(({ name, title }) => ({ name, text: title })) },
+            sandbox: {
+              person: 'Dana',
+              scenarios: SCENARIOS.map(({ name, title }) => ({ name, text: title })),
+              page: '/sandbox/',
+            },
             log,
           }),
       },
     )
+    // The two people of the configuration, and nobody else.
+    world.pagerduty.state.users = [...ON_CALL_USERS]
+    world.pagerduty.state.onCall = ON_CALL_USERS.slice(0, 2).map((user) => user.id)
     // What is done on the phone comes back, as it would from PagerDuty.
     world.pagerduty.state.webhooks.target = { url: `${url}/webhooks/pagerduty`, secret: 'sandbox' }
     // The built-in alert source steps aside for a real Prometheus and Alertmanager.
@@ -98,7 +106,8 @@ function welcome(url: string, folder: string, kept: boolean, real: Stack | null)
   Claw's sandbox is ready: ${url}
   (router, simulated edge, Slack, Telegram and PagerDuty in one process; nothing leaves this machine)
 
-  Watch    open ${url} in a browser
+  Start    open ${url}/sandbox/ in a browser: scenarios, Slack, Telegram, the phone, a tour of two minutes
+  Watch    ${url}                    Claw's console
   Break    curl -X POST ${url}/sandbox/scenarios/region-outage
            also: ${SCENARIOS.map(({ name }) => name)
              .filter((name) => name !== 'region-outage')

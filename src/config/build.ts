@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import type { Level } from '../core/alert.ts'
+import { HOUR } from '../core/clock.ts'
 import type { DestinationSpec, Json, Receiver } from '../core/delivery.ts'
 import { ClawError } from '../core/errors.ts'
 import type { Matcher } from '../core/matchers.ts'
@@ -11,6 +12,7 @@ import { DEFAULT_CLASSES } from '../core/severity.ts'
 import { suggestion } from '../core/suggest.ts'
 import type { TimeInterval, TimeIntervalInput } from '../core/timeinterval.ts'
 import { parseTimeInterval } from '../core/timeinterval.ts'
+import type { ActionSettings } from '../core/workflow.ts'
 import type { Path } from './problems.ts'
 import type { Config, ReceiverConfig, RouteConfig } from './schema.ts'
 
@@ -45,6 +47,7 @@ export function buildPolicy(config: Config, report: Report): Policy {
     fallbackAfter: incidents.fallback_after,
     acknowledgeWithin: incidents.acknowledge_within satisfies Record<Level, number>,
     acknowledgeEdge: config.edge.url !== undefined,
+    annotateGrafana: config.grafana !== undefined,
     route: buildRoot(config, receivers, timeIntervals, report),
     receivers,
     timeIntervals,
@@ -73,8 +76,62 @@ export function buildPolicy(config: Config, report: Report): Policy {
     heartbeat: {
       alertname: config.alertmanager.heartbeat?.alertname ?? 'Watchdog',
       timeout: config.alertmanager.heartbeat?.timeout ?? 300_000,
+      forgetAfter: config.alertmanager.heartbeat?.forget_after ?? 7 * 24 * HOUR,
       expected: config.alertmanager.heartbeat !== undefined,
     },
+    remediation: config.remediation.map(({ name, when, with: given, ...rest }) => ({
+      name,
+      when: {
+        class: when.class ?? null,
+        below: when.below ?? null,
+        above: when.above ?? null,
+        for: when.for,
+        after: when.after ?? null,
+      },
+      action: rest.action,
+      with: {
+        policy: given.policy ?? null,
+        replicas: given.replicas ?? null,
+        factor: given.factor ?? null,
+        lasts: given.lasts ?? null,
+        region: given.region ?? null,
+        to: given.to ?? null,
+      },
+      mode: rest.mode,
+      coolDown: rest.cool_down,
+      budget: rest.budget,
+      verify: rest.verify,
+      holdPage: rest.hold_page,
+    })),
+    automation: { leads: config.automation.leads ?? null, maxUnhelpful: config.automation.max_unhelpful },
+    slo: config.slo
+      ? {
+          objective: config.slo.objective,
+          window: config.slo.window,
+          burnLimit: config.slo.burn_limit,
+          query: config.slo.query ?? null,
+        }
+      : null,
+    actions: buildActions(config),
+  }
+}
+
+function buildActions({ actions, failover, prometheus }: Config): ActionSettings {
+  return {
+    bucketMetric: prometheus?.metrics.bucket_ratio ?? 'openclaw_token_bucket_available',
+    failover: {
+      propagationWait: failover.propagation_wait,
+      soak: failover.soak,
+      minBucket: failover.min_bucket,
+      headroom: failover.headroom,
+    },
+    reconcile: actions.reconcile,
+    revert: {
+      capacityFactor: actions.revert.capacity_factor,
+      capacityFor: actions.revert.capacity_for,
+      watch: actions.revert.watch,
+    },
+    scale: { ...actions.scale, standby: actions.scale.standby ?? null },
   }
 }
 

@@ -117,5 +117,29 @@ function checkPlatforms(config: Config, report: Report): void {
   for (const [index, policy] of config.remediation.entries()) {
     if (remediation.has(policy.name)) report(['remediation', index, 'name'], `policy "${policy.name}" is defined twice`)
     remediation.add(policy.name)
+    if (policy.action === 'failover' && policy.mode === 'automatic')
+      report(['remediation', index, 'mode'], 'a failover is never automatic: use suggest')
+    if (policy.action === 'failover' && policy.with.to === undefined)
+      report(['remediation', index, 'with'], 'failover needs with.to, the region that takes over', { key: true })
   }
+  const { leads } = config.automation
+  if (leads !== undefined && !config.receivers.some((receiver) => receiver.name === leads))
+    report(
+      ['automation', 'leads'],
+      `receiver "${leads}" does not exist${suggestion(
+        leads,
+        config.receivers.map((receiver) => receiver.name),
+      )}`,
+    )
+  const { failover } = config
+  if (failover.traffic === 'cloudflare') {
+    const { record, load_balancer: balancer } = failover.cloudflare ?? {}
+    if (failover.cloudflare === undefined || (record === undefined) === (balancer === undefined))
+      report(['failover', 'traffic'], 'cloudflare needs failover.cloudflare with either record or load_balancer')
+  }
+  if (failover.traffic === 'route53' && failover.route53 === undefined)
+    report(['failover', 'traffic'], 'route53 needs failover.route53')
+  const { access_key_id: id, secret_access_key: key } = failover.route53 ?? {}
+  if ((id === undefined) !== (key === undefined))
+    report(['failover', 'route53'], 'route53 needs access_key_id and secret_access_key together', { key: true })
 }

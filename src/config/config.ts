@@ -123,6 +123,9 @@ const SECRET_KEYS = new Set([
   'bot_token',
   'signing_secret',
   'app_token',
+  'access_key_id',
+  'secret_access_key',
+  'headers',
 ])
 
 /** keys whose URL may carry a secret in its path, as incoming webhooks do */

@@ -1,5 +1,7 @@
 import { z } from 'zod'
 import { CLASSES, LEVELS } from '../core/severity.ts'
+import { actions, automation, failover, kubernetes, remediation, slo } from './actions.ts'
+import { grafana } from './grafana.ts'
 import {
   duration,
   httpUrl,
@@ -13,6 +15,7 @@ import {
   text,
   timestamp,
 } from './parts.ts'
+import { tracing } from './tracing.ts'
 
 // Keys are written as in the file. What has a default says it here and nowhere else; durations come out in milliseconds.
 
@@ -39,6 +42,9 @@ const alertmanager = z
       .strictObject({
         alertname: text().default('Watchdog').describe('The alert that always fires'),
         timeout: positiveDuration().prefault('5m').describe('Silence after which its absence is an incident'),
+        forget_after: positiveDuration()
+          .prefault('7d')
+          .describe('Silence after which a Prometheus counts as retired, if another one is heard'),
       })
       .optional()
       .describe("Dead-man's switch, one per Prometheus. Given here, it is expected even before it was first heard"),
@@ -285,20 +291,6 @@ const maintenanceWindow = z.strictObject({
   note: z.string().default(''),
 })
 
-const remediation = z.strictObject({
-  name: text(),
-  when: z.strictObject({
-    class: z.enum(CLASSES).optional(),
-    below: z.number().optional(),
-    for: duration().optional(),
-  }),
-  action: text(),
-  mode: z.enum(['off', 'shadow', 'suggest', 'automatic']).default('suggest'),
-  cool_down: duration().optional(),
-  budget: z.strictObject({ max: z.int().min(1), per: positiveDuration() }).optional(),
-  verify: z.strictObject({ after: positiveDuration() }).optional(),
-})
-
 /** The whole of `claw.yaml`. Every key is optional, an unknown key is an error. */
 export const configSchema = z
   .strictObject({
@@ -358,15 +350,14 @@ export const configSchema = z
       .default([])
       .describe("As Alertmanager's"),
     maintenance: z.array(maintenanceWindow).default([]).describe('Planned work: matching alerts page nobody'),
-    remediation: z.array(remediation).default([]).describe('What Claw does by itself; none by default'),
-    failover: z
-      .strictObject({
-        traffic: z.enum(['edge', 'cloudflare', 'route53']).default('edge').describe('What switches traffic'),
-        propagation_wait: duration().prefault('60s'),
-        soak: duration().prefault('30s'),
-        synthetic_load: z.strictObject({ url: httpUrl() }).optional(),
-      })
-      .prefault({}),
+    remediation,
+    automation,
+    slo,
+    failover,
+    actions,
+    kubernetes,
+    grafana,
+    tracing,
     api: z
       .strictObject({
         tokens: z.record(z.string(), secret()).default({}).describe('Person to the bearer token that speaks for them'),

@@ -13,8 +13,20 @@ export type Access = {
  */
 const ALWAYS = ['help', 'approve', 'deny']
 
-/** Commands that come with another: who may acknowledge may also take over and leave a note. */
-const IMPLIED: Readonly<Record<string, string>> = { take: 'ack', note: 'ack', unsilence: 'silence' }
+/**
+ * Commands that come with another: who may acknowledge may also take over and leave a note; what only shows comes with what
+ * shows. Who may stop an operation is checked against what it does.
+ */
+const IMPLIED: Readonly<Record<string, string>> = {
+  take: 'ack',
+  note: 'ack',
+  unsilence: 'silence',
+  operations: 'status',
+  conflicts: 'status',
+  checklist: 'show',
+  console: 'status',
+  cancel: 'reconcile',
+}
 
 /** Whether a role allows a command, its inherited roles included; a circle of roles ends. */
 export function roleAllows(access: Access, role: string, command: string): boolean {

@@ -8,6 +8,8 @@ export type ApiRequest = {
   body: Buffer
   /** header `Idempotency-Key`; a repeated one gets the first answer again */
   idempotencyKey: string | null
+  /** header `traceparent`, when it is one */
+  traceparent?: string
 }
 
 export type ApiAnswer = { status: number; type: string; body: string }

@@ -3,8 +3,10 @@ import type { Approval } from './chatops.ts'
 import type { Json } from './delivery.ts'
 import type { Draft, Incident } from './incident.ts'
 import type { Policy } from './policy.ts'
-import type { Tx } from './store.ts'
+import type { Reads, Tx } from './store.ts'
 import type { TransitionRules } from './transitions.ts'
+import type { EdgeChange } from './triage.ts'
+import type { NewRun, WorkflowRun, WorkflowServices } from './workflow.ts'
 
 /** Someone who may do something, and who they are on each platform. */
 export type Person = {
@@ -76,6 +78,8 @@ export type CommandContext = {
   incident: number | null
   /** reason given with `--override` (commander) or `--break-glass`; null for none */
   override: string | null
+  /** where the answer goes; null when the caller waits for it */
+  replyTo: CommandRequest['replyTo']
   /** whether a person may run a command, by their roles */
   may: (person: string, command: string) => boolean
   /**
@@ -83,6 +87,15 @@ export type CommandContext = {
    * @throws ClawError('not_found')
    */
   change: <T>(tx: Tx, incident: number, work: (draft: Draft, rules: TransitionRules) => T) => Promise<T>
+  /**
+   * Starts a workflow within the command's transaction, in this person's name. It reports in `incident`; when that is left out,
+   * in the newest open incident that touches its regions (contract.md, section 8).
+   * @returns the run, or the one that is in its way: nothing was started then
+   */
+  start: (
+    tx: Tx,
+    run: Pick<NewRun, 'kind' | 'input' | 'title' | 'regions'> & { incident?: number | null },
+  ) => Promise<{ run: WorkflowRun; busy: null } | { run: null; busy: WorkflowRun }>
 }
 
 /** A stored question whose command is ready to run. */
@@ -115,6 +128,14 @@ export type Services = {
   matching(matchers: string): Promise<{ alerts: number; regions: string[]; critical: number }>
   /** Markdown of the post-mortem */
   postmortem(incident: number): Promise<string | null>
+  /** edge, traffic switch, cluster and Prometheus, for pre-flight checks and previews; give each call a time-out below 2 s */
+  outside(): WorkflowServices
+  /** what changed on the edge lately, newest last */
+  changes(): readonly EdgeChange[]
+  /** what is stored, outside of a transaction */
+  reads: Reads
+  /** how people reach Claw; null when it is not configured */
+  publicUrl(): string | null
 }
 
 export type RegionStatus = {
@@ -158,6 +179,10 @@ export type CommandSpec<A = unknown, F = unknown> = {
   args: ZodType<A>
   /** the last words of an answer that asks back; `confirm` must be confirmed by the same person first */
   danger: 'none' | 'confirm'
+  /** these arguments only look, or stop something: nothing to confirm, and nobody has to agree */
+  harmless?: (args: A) => boolean
+  /** the command whose right is enough for these arguments; its own name when left out */
+  right?: (args: A) => string
   /** what exactly will happen, for the confirmation */
   preview?: (args: A, facts: F, context: CommandContext) => string
   prepare?: (args: A, services: Services, context: CommandContext) => Promise<F>
@@ -180,6 +205,8 @@ export type CommandRequest = {
   override: string | null
   /** where the answer goes, for the platform's adapter; null when the caller waits for it */
   replyTo: { lane: string; target: string; address: Json } | null
+  /** `traceparent` that it came with; absent where it came with none */
+  trace?: string
 }
 
 /** What platforms' adapters may do with what people say. */

@@ -3,7 +3,7 @@ import type { IncidentView } from './view.ts'
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 
-export type DestinationKind = 'pagerduty' | 'slack' | 'telegram' | 'webhook' | 'edge'
+export type DestinationKind = 'pagerduty' | 'slack' | 'telegram' | 'webhook' | 'edge' | 'grafana'
 
 /** Where a receiver sends: one row of `deliveries` per incident and destination. Holds no secret. */
 export type DestinationSpec = {

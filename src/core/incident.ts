@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { AlertClass, Labels, Level } from './alert.ts'
+import type { ChecklistItem } from './checklist.ts'
+import { isSampled, noteTraces, type TraceNotes } from './trace.ts'
+import type { Triage } from './triage.ts'
 import type { Page, StoryEvent } from './view.ts'
 
 /**
@@ -98,7 +101,22 @@ export type Incident = {
   mergedInto?: number
   /** how long nobody has answered; absent before anybody looked, and in documents of older versions */
   attention?: Attention
+  /** the first minute's checks and their verdict; absent before they ran */
+  triage?: Triage
+  /** what was ticked so far, by events and people; absent: nothing yet */
+  checklist?: ChecklistItem[]
+  /** automation ended for this incident, and why; absent while it may act */
+  automationStopped?: { at: number; why: string }
+  /** what policies propose and nobody has decided yet, newest last, at most 3; absent: nothing */
+  proposals?: Proposal[]
+  /** its page waits until this time, because a policy may heal it before anybody has to be woken; absent: it does not wait */
+  pageHeld?: number
+  /** traces that brought its newest versions; absent where nothing is traced */
+  traces?: TraceNotes
 }
+
+/** What a policy proposes: one button. Times are milliseconds since the epoch. */
+export type Proposal = { label: string; command: string; policy: string; at: number; region: string }
 
 /** How long a page has rung, and how often that was said. Times are milliseconds since the epoch. */
 export type Attention = {
@@ -158,6 +176,8 @@ export type Draft = {
   /** gathered over one webhook, told once by `settle` */
   worse: { level: Level | null; regions: string[] }
   resolvedSome: boolean
+  /** what changes it here, as `traceparent`s; absent where nothing is traced */
+  traces?: string[]
 }
 
 export function draftOf(incident: Incident, isNew = false): Draft {
@@ -231,4 +251,7 @@ export function seal(draft: Draft, now: number): void {
   if (!draft.visible) return
   if (!draft.isNew) draft.incident.version += 1
   draft.incident.updatedAt = now
+  if (draft.traces === undefined) return
+  const traces = draft.traces.filter(isSampled)
+  if (traces.length > 0) draft.incident.traces = noteTraces(draft.incident.traces, draft.incident.version, now, traces)
 }

@@ -1,9 +1,11 @@
 import type { AlertClass, Labels } from './alert.ts'
+import { wholeChecklist } from './checklist.ts'
 import type { Button } from './command.ts'
 import type { Incident } from './incident.ts'
 import type { Policy } from './policy.ts'
 import type { OccurrenceRow } from './store.ts'
-import type { AlertView, IncidentView, StoryEvent } from './view.ts'
+import { type AlertView, type IncidentView, operationView, type ProposalView, type StoryEvent } from './view.ts'
+import { runName, type WorkflowRun } from './workflow.ts'
 
 type Level = { ratio: number; trend: IncidentView['bucket']['trend']; source: 'edge' | 'prometheus' } | null
 
@@ -18,8 +20,10 @@ export function buildView(from: {
   level: Level
   policy: Policy
   publicUrl: string | null
+  /** its operations on the edge, those that are over included; newest first */
+  runs?: readonly WorkflowRun[]
 }): IncidentView {
-  const { incident, policy } = from
+  const { incident, policy, runs = [] } = from
   const alerts = from.alerts.map(alertView)
   const bucket = bucketOf(incident, from.level)
   const regions = named(Object.keys(incident.regions))
@@ -61,10 +65,17 @@ export function buildView(from: {
     incidentUrl: from.publicUrl === null ? null : `${from.publicUrl.replace(/\/+$/, '')}/incidents/${incident.id}`,
     alertmanagerUrl: strictUrl(incident.externalURL),
     onCall: [],
-    nextStep: nextStepOf(incident),
+    nextStep: nextStepOf(incident, runs),
     pages: incident.pages,
     story: from.story,
-    actions: actionsOf(incident),
+    triage: incident.triage ?? null,
+    checklist: wholeChecklist(incident.checklist, incident.openedAt),
+    operations: runs
+      .filter(({ state }) => state === 'running')
+      .reverse()
+      .map(operationView),
+    proposals: proposalsOf(incident),
+    actions: actionsOf(incident, runs),
     synthetic: incident.synthetic,
   }
 }
@@ -172,7 +183,8 @@ function percent(ratio: number): string {
   return value > 0 && value < 1 ? '< 1 %' : `${Math.round(value)} %`
 }
 
-function nextStepOf(incident: Incident): string {
+/** One sentence: what to do, the recommended act by its name. */
+function nextStepOf(incident: Incident, runs: readonly WorkflowRun[]): string {
   if (incident.synthetic) return 'Nothing to do: this proves that pages arrive.'
   if (incident.state === 'resolved') {
     return incident.check === 'still_firing'
@@ -180,29 +192,84 @@ function nextStepOf(incident: Incident): string {
       : 'Nothing to do.'
   }
   if (incident.signalLost) return 'Check whether the region is alive: its alerts ended because its data vanished.'
-  if (incident.pages.some((page) => page.state === 'triggered')) {
-    return incident.state === 'acknowledged'
-      ? 'It got worse after the acknowledgement: acknowledge again, then look at the graph.'
-      : 'Acknowledge it, then look at the graph and the runbook.'
+  const then = adviceOf(incident, runs)
+  if (ringing(incident)) {
+    const worse = incident.state === 'acknowledged'
+    if (then === null && worse) {
+      return 'It got worse after the acknowledgement: acknowledge again, then look at the graph.'
+    }
+    if (then === null) return 'Acknowledge it, then look at the graph and the runbook.'
+    return `${worse ? 'It got worse after the acknowledgement: acknowledge again.' : 'Acknowledge it.'} ${then}`
   }
+  if (then !== null) return then
   return incident.acknowledgedBy
     ? `${cut(incident.acknowledgedBy, 40)} is on it.`
     : 'Look at the graph and the runbook.'
 }
 
-/** Buttons: permission is checked at the click, not here. */
-function actionsOf(incident: Incident): Button[] {
+/** What is under way, to be decided, or advised; null when nobody knows of anything. */
+function adviceOf(incident: Incident, runs: readonly WorkflowRun[]): string | null {
+  const running = runs.find(({ state }) => state === 'running')
+  if (running) return `${runName(running.id)} is under way (${cut(running.title, 80)}): watch the thread.`
+  const [proposal] = proposalsOf(incident)
+  if (proposal)
+    return `Decide: ${cut(proposal.label, 80)} (${cut(proposal.command, 80)}), proposed by ${cut(proposal.policy, 40)}.`
+  const { triage } = incident
+  if (!triage) return null
+  const act = openAct(incident, runs)
+  if (act !== null) return `${cut(act.label, 80)}: press the button, or type ${cut(act.command, 80)}.`
+  if (triage.verdict.limiter !== 'right') return null
+  return triage.verdict.cause === 'abuse'
+    ? 'The limiter is right: find the tenant and block it, leave the buckets alone.'
+    : 'The limiter is right: scale out or lower the demand, leave the buckets alone.'
+}
+
+/** The verdict's act, unless somebody does it or has done it since. */
+function openAct(incident: Incident, runs: readonly WorkflowRun[]) {
+  const { triage } = incident
+  if (!triage?.verdict.act || incident.state === 'resolved') return null
+  const { act } = triage.verdict
+  const taken = runs.some(
+    ({ kind, state, startedAt }) =>
+      (act.command === kind || act.command.startsWith(`${kind} `)) &&
+      (state === 'running' || (state === 'succeeded' && startedAt >= triage.at)),
+  )
+  return taken ? null : act
+}
+
+/** The newest first. */
+function proposalsOf({ proposals = [], state }: Incident): ProposalView[] {
+  if (state === 'resolved') return []
+  return proposals.map(({ label, command, policy, at }) => ({ label, command, policy, at })).reverse()
+}
+
+const ringing = (incident: Incident): boolean => incident.pages.some((page) => page.state === 'triggered')
+
+/** Buttons under a message, and how many proposals may take the place of others. */
+const MAX_ACTIONS = 5
+const MAX_PROPOSALS = 2
+
+/** Two taps to acknowledged, four to the cure (system.md, section 3). Permission is checked at the click, not here. */
+function actionsOf(incident: Incident, runs: readonly WorkflowRun[]): Button[] {
   const { id } = incident
   if (incident.synthetic || incident.state === 'resolved') return []
-  const ringing = incident.pages.some((page) => page.state === 'triggered')
-  const ack: Button[] = ringing ? [{ label: 'Acknowledge', command: `ack ${id}`, style: 'primary' }] : []
-  return [
+  const ack: Button[] = ringing(incident) ? [{ label: 'Acknowledge', command: `ack ${id}`, style: 'primary' }] : []
+  const act = openAct(incident, runs)
+  const cures: Button[] = proposalsOf(incident)
+    .slice(0, MAX_PROPOSALS)
+    .map(({ label, command }) => ({ label: cut(label, 40), command, style: 'danger' }))
+  if (act !== null && !cures.some(({ command }) => command === act.command)) {
+    cures.push({ label: cut(act.label, 40), command: act.command, style: 'danger' })
+  }
+  const all: Button[] = [
     ...ack,
+    ...cures,
     { label: 'Silence 1 h', command: `silence ${id} 1h`, style: 'plain' },
     { label: 'Escalate', command: `escalate ${id}`, style: 'plain' },
     { label: 'Resolve', command: `resolve ${id}`, style: 'danger' },
     { label: 'Status', command: 'status', style: 'plain' },
   ]
+  return all.slice(0, MAX_ACTIONS)
 }
 
 function firstUrl(alerts: readonly AlertView[], names: readonly string[]): string | null {

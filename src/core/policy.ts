@@ -2,12 +2,14 @@ import type { AlertClass, Labels, Level } from './alert.ts'
 import type { Receiver } from './delivery.ts'
 import type { Matcher } from './matchers.ts'
 import { matchAll } from './matchers.ts'
+import type { RemediationPolicy } from './remediation.ts'
 import type { Hit, InhibitRule, Route } from './routing.ts'
 import { routeAlert } from './routing.ts'
 import type { SeverityRule } from './severity.ts'
 import { levelOf } from './severity.ts'
 import type { TimeInterval } from './timeinterval.ts'
 import { contains } from './timeinterval.ts'
+import type { ActionSettings } from './workflow.ts'
 
 /** Alerts that match open no incident and page nobody while the window lasts. */
 export type MaintenanceWindow = {
@@ -48,6 +50,8 @@ export type Policy = {
   acknowledgeWithin: Readonly<Record<Level, number>>
   /** the edge is told of acknowledgements too */
   acknowledgeEdge: boolean
+  /** Grafana is told of incidents and of acts on the edge */
+  annotateGrafana: boolean
   route: Route
   receivers: ReadonlyMap<string, Receiver>
   timeIntervals: ReadonlyMap<string, TimeInterval[]>
@@ -60,9 +64,20 @@ export type Policy = {
   heartbeat: {
     alertname: string
     timeout: number
+    /** a source silent for so long counts as retired, as long as another one is heard */
+    forgetAfter: number
     /** configured explicitly: its absence is an incident even if it was never heard */
     expected: boolean
   }
+  remediation: RemediationPolicy[]
+  automation: {
+    /** receiver that hears when automation gives up; null for none */
+    leads: string | null
+    maxUnhelpful: number
+  }
+  /** service level; null when none is configured. `objective` 0..1, `burnLimit` times the allowed rate */
+  slo: { objective: number; window: number; burnLimit: number; query: string | null } | null
+  actions: ActionSettings
 }
 
 /**

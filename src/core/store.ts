@@ -4,7 +4,9 @@ import type { Approval, Silence, StoredRequest } from './chatops.ts'
 import type { CommandRequest, Reply } from './command.ts'
 import type { DestinationKind, Json } from './delivery.ts'
 import type { Incident, Occurrence } from './incident.ts'
+import type { Remediation } from './remediation.ts'
 import type { StoryEvent } from './view.ts'
+import type { WorkflowRun } from './workflow.ts'
 
 /** An occurrence with all that arrived with it. `payload` is stored as JSON text, so any string survives. */
 export type OccurrenceRow = Occurrence & { payload: OccurrencePayload }
@@ -159,6 +161,26 @@ export type Reads = {
   auditHead(): Promise<{ count: number; hash: string }>
   /** newest first; of one target when given */
   newestAudit(target: string | null, limit: number): Promise<AuditRow[]>
+  workflow(id: number): Promise<WorkflowRun | null>
+  /** newest first; of one incident, kind or state when given */
+  workflows(query: {
+    incident?: number | undefined
+    states?: readonly string[] | undefined
+    limit: number
+  }): Promise<WorkflowRun[]>
+  /** ids of running workflows that are due and that no other owner holds, the longest due first */
+  dueWorkflows(owner: string, now: number, limit: number): Promise<number[]>
+  /** when the next running workflow is due; null when none runs */
+  nextWorkflowDue(): Promise<number | null>
+  /** newest first; of one policy or incident, or only since a time when given */
+  remediations(query: {
+    policy?: string | undefined
+    incident?: number | undefined
+    since?: number | undefined
+    limit: number
+  }): Promise<Remediation[]>
+  /** whose `verifyAt` has come */
+  remediationsToVerify(now: number, limit: number): Promise<Remediation[]>
   /** page deliveries not confirmed since `before` whose incident is not resolved */
   unconfirmedPages(before: number, limit: number): Promise<Delivery[]>
 }
@@ -193,6 +215,8 @@ export type Tx = Reads & {
   removeInhibitors(fingerprints: readonly string[]): Promise<void>
   beat(source: string, at: number): Promise<void>
   markHeartbeats(sources: readonly string[], missing: boolean): Promise<void>
+  /** those of them that were last heard before `before` */
+  forgetHeartbeats(sources: readonly string[], before: number): Promise<void>
   setMeta(key: string, value: string): Promise<void>
   /** @returns false when a request of this id was taken before */
   addRequest(request: CommandRequest, at: number): Promise<boolean>
@@ -206,6 +230,18 @@ export type Tx = Reads & {
   nextSilenceId(): Promise<number>
   saveSilence(silence: Silence): Promise<void>
   appendAudit(entry: AuditEntry): Promise<void>
+  nextWorkflowId(): Promise<number>
+  insertWorkflow(run: WorkflowRun): Promise<void>
+  /** @returns the fence to write with, or null while another holds it; `steal` takes it from whoever does */
+  claimWorkflow(id: number, owner: string, now: number, until: number, steal: boolean): Promise<number | null>
+  /** holds it longer. @returns false when another took it */
+  extendWorkflow(id: number, fence: number, until: number): Promise<boolean>
+  /** stores the run and, with `release`, lets it go. @returns false when another took it: nothing is stored then */
+  saveWorkflow(run: WorkflowRun, fence: number, release: boolean): Promise<boolean>
+  /** asks a running workflow to stop. @returns false when it is over */
+  cancelWorkflow(id: number, by: string, now: number): Promise<boolean>
+  /** inserts, or replaces the one of this id; id 0 is given a new one. @returns the id */
+  saveRemediation(remediation: Remediation): Promise<number>
   /** deletes incidents resolved before `before`, with all that belongs to them; bounded; @returns how many */
   prune(before: number, limit: number): Promise<number>
 }

@@ -105,7 +105,7 @@ function reopen(draft: Draft, joining: Joining, rules: TransitionRules, now: num
   const times = incident.recurredAt.length
   const text = flapping
     ? `Flapping: back for the ${ordinal(times)} time within ${minutes(rules.flapping.within)}. Stays open until it has been quiet for ${minutes(rules.flapping.quiet)}.`
-    : `${joining.name} fires again after it was resolved.`
+    : `Back after it was resolved: ${joining.name} fires.`
   incident.flapping = flapping
   tell(draft, now, flapping ? 'flapping' : 'recurred', text, true)
 }

@@ -1,5 +1,8 @@
 import type { AlertClass, Labels, Level } from './alert.ts'
+import type { ChecklistItem } from './checklist.ts'
 import type { Button } from './command.ts'
+import type { Triage } from './triage.ts'
+import type { WorkflowRun } from './workflow.ts'
 
 /** One line of an incident's story, oldest first by `seq`. */
 export type StoryEvent = {
@@ -16,6 +19,12 @@ export type StoryEvent = {
   /** whether people should be notified of it, or only find it in the story */
   push: boolean
 }
+
+/** Lines that tell how work on the edge goes: threads show them within seconds, and nobody is notified of them. */
+const PROGRESS: ReadonlySet<string> = new Set(['operation', 'step', 'step_failed', 'operation_done', 'triage'])
+
+/** Whether a line tells of progress: it goes into the thread soon, silently. A push line notifies and is none. */
+export const isProgress = (event: StoryEvent): boolean => !event.push && PROGRESS.has(event.kind)
 
 /** One page that somebody must get. All pages of an incident resolve together. */
 export type Page = {
@@ -43,6 +52,25 @@ export type AlertView = {
   timesSeen: number
   generatorURL: string
 }
+
+/** An operation on the edge that is under way for this incident. */
+export type OperationView = {
+  /** `o9` */
+  id: string
+  kind: string
+  title: string
+  by: string
+  startedAt: number
+  /** steps that are done */
+  done: number
+  /** the step that it is at; null between two */
+  step: string | null
+  /** somebody asked it to stop */
+  stopping: boolean
+}
+
+/** What a policy proposes: one button. */
+export type ProposalView = { label: string; command: string; policy: string; at: number }
 
 /** Everything a message can say about an incident. Pure data: rendering it needs nothing else. */
 export type IncidentView = {
@@ -96,8 +124,30 @@ export type IncidentView = {
   pages: Page[]
   /** the newest 50 story events, oldest first */
   story: StoryEvent[]
+  /** the first minute's checks and their verdict; null before they ran, or where no edge is configured */
+  triage: Triage | null
+  /** all phases of the runbook, in order */
+  checklist: ChecklistItem[]
+  /** what is under way on the edge for it, oldest first */
+  operations: OperationView[]
+  /** what policies propose and nobody has decided yet */
+  proposals: ProposalView[]
   /** what can be done from here, most likely first; at most 5 */
   actions: Button[]
   /** a self-test: every message says so */
   synthetic: boolean
+}
+
+/** How a run is shown while it is under way. */
+export function operationView(run: WorkflowRun): OperationView {
+  return {
+    id: `o${run.id}`,
+    kind: run.kind,
+    title: run.title,
+    by: run.by,
+    startedAt: run.startedAt,
+    done: run.steps.filter((step) => step.state === 'done').length,
+    step: run.steps.findLast((step) => step.state === 'running')?.name ?? null,
+    stopping: run.cancelledBy !== null,
+  }
 }

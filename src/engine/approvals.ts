@@ -33,6 +33,7 @@ type Question = {
 export async function ask(tx: Tx, question: Question): Promise<Reply | null> {
   const { request, spec, args, facts, context, rules } = question
   const needed = neededFor(rules, spec.name)
+  if (spec.harmless?.(args)) return null
   if (needed === 0 && (spec.danger === 'none' || request.confirmed)) return null
   const preview = spec.preview?.(args, facts, context) ?? `Run ${question.text}.`
   const approval: Approval = {

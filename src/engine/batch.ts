@@ -5,6 +5,7 @@ import type { Policy } from '../core/policy.ts'
 import { inhibitSourceKeys, inhibitTargetKeys } from '../core/routing.ts'
 import { levelOf } from '../core/severity.ts'
 import type { OccurrencePayload, OccurrenceRow, Touch, Tx } from '../core/store.ts'
+import { MAX_TRACES } from '../core/trace.ts'
 import { endAlert, type Joining, joinAlert, releaseAlert, settle, type TransitionRules } from '../core/transitions.ts'
 import { routeInto, storeDrafts } from './changes.ts'
 import { Drafts, mayJoin } from './drafts.ts'
@@ -24,7 +25,11 @@ import {
 } from './judge.ts'
 
 /** One webhook, validated. */
-export type Received = { alerts: readonly ReceivedAlert[] }
+export type Received = {
+  alerts: readonly ReceivedAlert[]
+  /** `traceparent` of the span that it is stored in; absent where nothing is traced */
+  trace?: string
+}
 
 export type BatchContext = {
   policy: Policy
@@ -81,7 +86,7 @@ export async function storeBatch(tx: Tx, webhooks: readonly Received[], context:
     for (const alert of webhook.alerts) {
       if (nameOf(alert.labels) !== policy.heartbeat.alertname) await batch.take(alert)
     }
-    batch.settle()
+    batch.settle(webhook.trace)
   }
   return batch.store()
 }
@@ -392,9 +397,10 @@ export class Batch {
   }
 
   /** End of one webhook: its alerts are routed by the level that they reached together, and its changes told together. */
-  settle(): void {
+  settle(trace?: string): void {
     const { now, policy } = this.#context
     for (const [draft, joined] of this.#current) {
+      if (trace !== undefined) draft.traces = [...(draft.traces ?? []), trace].slice(0, MAX_TRACES)
       for (const labels of joined) routeInto(draft, labels, policy, now)
       settle(draft, this.#rules, now)
       const before = this.#touched.get(draft)

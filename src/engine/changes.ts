@@ -1,7 +1,9 @@
 import type { Labels } from '../core/alert.ts'
+import { tickAll } from '../core/checklist.ts'
 import { SECOND } from '../core/clock.ts'
 import { type Draft, seal } from '../core/incident.ts'
 import { muted, type Policy, routingLabels } from '../core/policy.ts'
+import { holdUntil } from '../core/remedy-stop.ts'
 import { routeAlert } from '../core/routing.ts'
 import type { NewDelivery, Tx } from '../core/store.ts'
 
@@ -11,8 +13,14 @@ export const EDIT_DELAY = SECOND
 /** Most alerts of one incident that are routed again when its level rises. */
 const REROUTE_LIMIT = 1000
 
-/** Where acknowledgements are told to the edge. */
-const EDGE = { kind: 'edge', lane: 'edge', target: 'edge' } as const satisfies Partial<NewDelivery>
+/** Where acknowledgements are told to the edge, and where Grafana hears of incidents: no receiver leads there. */
+const EDGE = { kind: 'edge', lane: 'edge', target: 'edge', receiver: 'edge' } as const satisfies Partial<NewDelivery>
+const GRAFANA = {
+  kind: 'grafana',
+  lane: 'grafana',
+  target: 'grafana',
+  receiver: 'grafana',
+} as const satisfies Partial<NewDelivery>
 
 /**
  * The receivers that an alert reaches at the incident's level join the incident; they never leave (contract.md, section 8).
@@ -56,6 +64,10 @@ export async function storeDrafts(
         }
       }
     }
+    const ticked = tickAll(draft.incident.checklist, draft.story)
+    if (ticked !== draft.incident.checklist && ticked !== undefined) draft.incident.checklist = [...ticked]
+    const held = draft.isNew ? holdUntil(draft.incident, policy.remediation, now) : null
+    if (held !== null) draft.incident.pageHeld = held
     seal(draft, now)
     changed.push(draft)
   }
@@ -95,19 +107,17 @@ function newDeliveries(draft: Draft, policy: Policy, now: number): NewDelivery[]
       receiver: receiver.name,
       settings: destination.settings,
       wanted: incident.version,
-      createdAt: now,
+      // A page that waits for a policy exists from then on, so that its time-outs count from then.
+      createdAt: destination.kind === 'pagerduty' ? Math.max(now, incident.pageHeld ?? 0) : now,
     })),
   )
   // The edge hears of acknowledgements only, so its delivery begins with the first one.
   if (policy.acknowledgeEdge && draft.story.some((event) => event.kind === 'acknowledged')) {
-    told.push({
-      incidentId: incident.id,
-      ...EDGE,
-      receiver: 'edge',
-      settings: {},
-      wanted: incident.version,
-      createdAt: now,
-    })
+    told.push({ incidentId: incident.id, ...EDGE, settings: {}, wanted: incident.version, createdAt: now })
+  }
+  // A self-test is nothing that a graph should show.
+  if (policy.annotateGrafana && draft.isNew && !incident.synthetic) {
+    told.push({ incidentId: incident.id, ...GRAFANA, settings: {}, wanted: incident.version, createdAt: now })
   }
   return told
 }

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { type Clock, MINUTE, SECOND } from '../core/clock.ts'
+import { type Clock, HOUR, MINUTE, SECOND } from '../core/clock.ts'
 import { messageOf } from '../core/errors.ts'
 import { draftOf, tell } from '../core/incident.ts'
 import { muted, type Policy } from '../core/policy.ts'
@@ -67,6 +67,7 @@ export function createChecks(deps: ChecksDeps): Checks {
     await step('doubted firing', () => doubts(now))
     await step('incident', () => incidents(now))
     await step('page confirmation', () => fallbacks(now))
+    await step('retired heartbeat', () => retired(now))
     await step('heartbeat', () => heartbeats(now))
     await step('schedule', deps.everyRound)
     if (now >= slowAt) {
@@ -302,6 +303,35 @@ export function createChecks(deps: ChecksDeps): Checks {
     for (const beat of back) log.info({ source: beat.source }, 'the heartbeat is back')
   }
 
+  /**
+   * A Prometheus that has been silent for very long was taken away: its incident would stay open for ever. The last one that is
+   * left is no such case, because then nobody would notice that Claw is blind.
+   */
+  async function retired(now: number): Promise<void> {
+    const { timeout, forgetAfter } = deps.policy().heartbeat
+    // Claw may have been away itself: whatever still lives has had its time to say so.
+    if (now - deps.startedAt <= timeout) return
+    const beats = await store.heartbeats()
+    const gone = beats.filter(({ lastAt }) => lastAt > 0 && now - lastAt > forgetAfter)
+    if (gone.length === 0 || !beats.some(({ missing, lastAt }) => !missing && now - lastAt <= timeout)) return
+    const named = new Set(gone.map(({ source }) => source))
+    const [over, left] = split(await missingNow(store), ({ source }) => named.has(source))
+    await deps.ingest.accept({
+      alerts: over.map(({ source, startsAt }) => {
+        const lastAt = gone.find((beat) => beat.source === source)?.lastAt ?? 0
+        return heartbeatAlert(source, 'resolved', startsAt, lastAt, now)
+      }),
+    })
+    await store.write(async (tx) => {
+      await tx.forgetHeartbeats([...named], now - forgetAfter)
+      await tx.setMeta('heartbeats_missing', JSON.stringify(left))
+    })
+    for (const { source, lastAt } of gone) {
+      const days = Math.floor((now - lastAt) / (24 * HOUR))
+      log.warn({ source, days }, 'no heartbeat for so long that this Prometheus counts as retired: it is forgotten')
+    }
+  }
+
   async function resolvedHeartbeats(
     beats: readonly { source: string; lastAt: number; missing: boolean }[],
   ): Promise<{ source: string; startsAt: number; lastAt: number }[]> {
@@ -341,6 +371,10 @@ const NEVER_HEARD = '(none heard since Claw started)'
 async function missingNow(store: Pick<Store, 'meta'>): Promise<{ source: string; startsAt: number }[]> {
   const text = await store.meta('heartbeats_missing')
   return text === null ? [] : (JSON.parse(text) as { source: string; startsAt: number }[])
+}
+
+function split<T>(list: readonly T[], first: (one: T) => boolean): [T[], T[]] {
+  return [list.filter(first), list.filter((one) => !first(one))]
 }
 
 function isSuppressed(row: OccurrenceRow): boolean {

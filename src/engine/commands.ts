@@ -20,9 +20,11 @@ import { draftOf } from '../core/incident.ts'
 import type { Policy } from '../core/policy.ts'
 import type { Store, Tx } from '../core/store.ts'
 import { suggestion } from '../core/suggest.ts'
+import { noTracer, type Tracer } from '../core/trace.ts'
 import { type ApprovalRules, ask, neededFor } from './approvals.ts'
 import { transitionRules } from './batch.ts'
 import { storeDrafts } from './changes.ts'
+import { incidentTouching, startRun } from './runs.ts'
 
 export type CommandDeps = {
   store: Store
@@ -38,6 +40,8 @@ export type CommandDeps = {
   /** something changed: wake the lanes */
   onStored: () => void
   onRun: (command: string, outcome: string) => void
+  /** default: none */
+  tracer?: () => Tracer
 }
 
 const PER_ROUND = 50
@@ -56,15 +60,13 @@ type Parsed = { spec: CommandSpec; args: unknown; text: string }
 /** Who says what, may they, did they mean it; then one transaction of change, audit entry and answer. */
 export function createCommands(deps: CommandDeps): Commands {
   const { store, clock, log } = deps
+  const tracer = deps.tracer ?? (() => noTracer)
   const busy = new Set<string>()
   const byName = new Map<string, CommandSpec>()
   for (const spec of deps.specs) for (const name of [spec.name, ...spec.aliases]) byName.set(name, spec)
 
   function parse(request: CommandRequest): Parsed | Reply {
-    const typed = words(request.text.replace(/^\s*\/(?:claw(?:@\w+)?\b)?\s*/i, ''))
-    const [first = '', ...rest] = typed
-    // `/claw` alone shows what is going on now.
-    const name = first === '' ? 'status' : first.toLowerCase().replace(/@\w+$/, '')
+    const { name, rest } = typedOf(request.text)
     const spec = byName.get(name)
     if (!spec) {
       const shown = name.slice(0, 40)
@@ -101,6 +103,7 @@ export function createCommands(deps: CommandDeps): Commands {
       policy: deps.policy(),
       incident: request.incident,
       override: request.override,
+      replyTo: request.replyTo,
       may(name, command) {
         const other = access.people.find((one) => one.name === name)
         return other !== undefined && mayRun(access, other, command)
@@ -109,9 +112,23 @@ export function createCommands(deps: CommandDeps): Commands {
         const [incident] = await tx.incidents([id])
         if (!incident) throw new ClawError('not_found', `There is no incident ${id}. incidents lists them.`)
         const draft = draftOf(incident)
+        const trace = tracer().current()
+        if (trace !== null) draft.traces = [trace]
         const result = work(draft, transitionRules(deps.policy(), deps.believes()))
         await storeDrafts(tx, [draft], deps.policy(), clock())
         return result
+      },
+      async start(tx, { incident, ...wanted }) {
+        const reportsIn =
+          incident === undefined
+            ? ((await incidentTouching(tx, wanted.kind === 'failover' ? wanted.regions.slice(0, 1) : wanted.regions))
+                ?.id ?? null)
+            : incident
+        const { via, replyTo } = request
+        const trace = tracer().current()
+        const traced = trace === null ? {} : { trace }
+        const run = { ...wanted, incident: reportsIn, by: person.name, via, replyTo, ...traced }
+        return startRun(tx, run, deps.policy(), clock())
       },
     }
   }
@@ -142,16 +159,18 @@ export function createCommands(deps: CommandDeps): Commands {
     const actor = person ?? NOBODY
     if (!('spec' in parsed)) return settle(request, actor, words(request.text)[0] ?? '', parsed)
     const { spec, args } = parsed
-    if (person && !mayRun(deps.access(), person, spec.name)) return settle(request, actor, spec.name, forbidden(spec))
+    if (person && !mayRun(deps.access(), person, rightOf(parsed)))
+      return settle(request, actor, spec.name, forbidden(spec))
     const context = contextOf(request, actor)
     try {
       const facts = await spec.prepare?.(args, deps.services, context)
-      return await store.write(async (tx) => {
+      const work = async (tx: Tx): Promise<Reply> => {
         const asked = await ask(tx, { request, spec, args, facts, text: parsed.text, context, rules: deps.approvals() })
         const answer = asked ?? (await spec.run(tx, args, facts, context))
         await conclude(tx, request, actor, spec.name, answer, asked !== null)
         return answer
-      })
+      }
+      return await tracer().span('store', {}, tracer().current(), () => store.write(work))
     } catch (error) {
       if (!(error instanceof ClawError) || error.code === 'internal') {
         log.error({ err: error, command: spec.name }, 'a command failed in Claw itself')
@@ -214,11 +233,22 @@ export function createCommands(deps: CommandDeps): Commands {
     }
   }
 
+  /** One span for a command, its preparation and its transaction; what it says to the edge and starts there goes on below it. */
+  function traced(request: CommandRequest): Promise<Reply> {
+    const command = byName.get(typedOf(request.text).name)?.name ?? 'unknown'
+    return tracer().span(`command ${command}`, { command, via: request.via }, request.trace ?? null, async (span) => {
+      const answer = await execute(request)
+      span.set({ outcome: answer.code ?? 'done' })
+      if (answer.incident !== null) span.set({ incident: answer.incident })
+      return answer
+    })
+  }
+
   async function attempt(request: CommandRequest): Promise<Reply | null> {
     if (busy.has(request.id)) return null
     busy.add(request.id)
     try {
-      const answer = await execute(request)
+      const answer = await traced(request)
       deps.onStored()
       return answer
     } finally {
@@ -240,8 +270,9 @@ export function createCommands(deps: CommandDeps): Commands {
       const parsed = parse(request)
       if (!('spec' in parsed)) return parsed
       const { spec, args, text } = parsed
-      if (!mayRun(deps.access(), person, spec.name)) return forbidden(spec)
+      if (!mayRun(deps.access(), person, rightOf(parsed))) return forbidden(spec)
       if (spec.danger === 'none' || neededFor(deps.approvals(), spec.name) > 0) return null
+      if (spec.harmless?.(args)) return null
       const context = contextOf(request, person)
       const facts = await spec.prepare?.(args, deps.services, context)
       return reply(spec.preview?.(args, facts, context) ?? `Run ${text}.`, { incident: request.incident })
@@ -275,7 +306,7 @@ export function createCommands(deps: CommandDeps): Commands {
       const refused = !asker
         ? refusal('forbidden', `${approval.by} is no longer known to Claw.`)
         : 'spec' in parsed
-          ? mayRun(access(), asker, parsed.spec.name)
+          ? mayRun(access(), asker, rightOf(parsed))
             ? null
             : forbidden(parsed.spec)
           : parsed
@@ -313,6 +344,9 @@ export function createCommands(deps: CommandDeps): Commands {
   }
 }
 
+/** The command whose right is needed. */
+const rightOf = ({ spec, args }: Parsed): string => spec.right?.(args) ?? spec.name
+
 const NOBODY: Person = { name: 'someone', roles: [], slack: null, telegram: null, pagerduty: null }
 
 /** The lane of a platform is named after it. */
@@ -326,6 +360,13 @@ function isRefusal(code: string): code is 'invalid' | 'forbidden' | 'not_found' 
 
 function quoted(word: string): string {
   return /[\s"\\]/.test(word) || word === '' ? JSON.stringify(word) : word
+}
+
+/** The name that a request begins with, and the words after it. */
+function typedOf(text: string): { name: string; rest: string[] } {
+  const [first = '', ...rest] = words(text.replace(/^\s*\/(?:claw(?:@\w+)?\b)?\s*/i, ''))
+  // `/claw` alone shows what is going on now.
+  return { name: first === '' ? 'status' : first.toLowerCase().replace(/@\w+$/, ''), rest }
 }
 
 /** Puts typed words to the command's parameters, in order. In an incident's thread its id may be left out. */

@@ -4,12 +4,13 @@ import type { Reply } from '../core/command.ts'
 import type { Destination, Json, StepResult } from '../core/delivery.ts'
 import { messageOf } from '../core/errors.ts'
 import type { Delivery, DeliveryOutcome, Store } from '../core/store.ts'
+import { noTracer, type Traced, type Tracer, tracesBetween } from '../core/trace.ts'
 import type { IncidentView } from '../core/view.ts'
 import { backOff, Pacer } from './pacing.ts'
 
 export type LaneDeps = {
   store: Store
-  loadView: (incidentId: number) => Promise<IncidentView | null>
+  loadView: (incidentId: number) => Promise<(IncidentView & Traced) | null>
   clock: Clock
   /** names this process in the lanes' leases */
   owner: string
@@ -18,6 +19,8 @@ export type LaneDeps = {
   random?: () => number
   /** an undeliverable message is a dead letter after this; milliseconds */
   giveUpAfter: number
+  /** default: none */
+  tracer?: Tracer
   onOutcome?: (
     destination: Destination,
     outcome: 'delivered' | 'progress' | 'retry' | 'dead',
@@ -62,6 +65,7 @@ export type Lane = {
 export function createLane(destination: Destination, deps: LaneDeps): Lane {
   const { store, clock, log } = deps
   const random = deps.random ?? Math.random
+  const tracer = deps.tracer ?? noTracer
   const pacer = new Pacer(destination.pacing, clock())
   /** steps under way, by delivery */
   const running = new Map<number, Promise<void>>()
@@ -277,7 +281,32 @@ export function createLane(destination: Destination, deps: LaneDeps): Lane {
     const { settings } = row
     const send = () =>
       destination.step({ ...base, settings, incident, installation, knownReferences: () => knownReferences(row) })
-    return { version: incident.version, send }
+    const traced = tracer.on ? traceOf(row, inDoubt, incident, send) : null
+    return { version: incident.version, send: traced ?? send }
+  }
+
+  /** The step within the trace of what it shows; null where that is not traced. */
+  function traceOf(
+    row: Delivery,
+    doubted: boolean,
+    { traces, version }: IncidentView & Traced,
+    send: () => Promise<StepResult>,
+  ): (() => Promise<StepResult>) | null {
+    const { parent, links } = tracesBetween(traces, row, version)
+    if (parent === null) return null
+    const about = { incident: row.incidentId, destination: row.lane, version, attempt: row.attempts + 1, doubted }
+    return () =>
+      tracer.span(
+        `deliver ${row.lane}`,
+        about,
+        parent,
+        async (span) => {
+          const result = await send()
+          span.set({ outcome: result.outcome })
+          return result
+        },
+        { kind: 'consumer', links },
+      )
   }
 
   async function knownReferences(row: Delivery): Promise<string[]> {
@@ -374,7 +403,8 @@ export function createLane(destination: Destination, deps: LaneDeps): Lane {
       again = true
       return
     }
-    round = loop().finally(() => {
+    // What woke it may be traced; what it does next belongs to others as well.
+    round = tracer.apart(loop).finally(() => {
       round = null
       if (again && !stopped) {
         again = false

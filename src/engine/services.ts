@@ -28,6 +28,9 @@ export type ServicesDeps = {
   /** Markdown of an incident's post-mortem; null when there is no such incident */
   renderPostmortem: (incident: number) => Promise<string | null>
   prepareApproval: (id: number) => Promise<PreparedApproval | null>
+  outside: Services['outside']
+  changes: Services['changes']
+  publicUrl: Services['publicUrl']
   /** how long a person waits for the edge, milliseconds; default 1 500 */
   patience?: number
 }
@@ -81,6 +84,10 @@ export function createServices(deps: ServicesDeps): Services {
     approval: (id) => deps.prepareApproval(id),
     commands: () => deps.specs(),
     postmortem: (incident) => deps.renderPostmortem(incident),
+    outside: () => deps.outside(),
+    changes: () => deps.changes(),
+    reads: store,
+    publicUrl: () => deps.publicUrl(),
     async vitals() {
       const [proven, beats, deliveries] = await Promise.all([
         store.meta('paging_proven_at'),

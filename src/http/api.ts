@@ -1,6 +1,7 @@
 import express, { type NextFunction, type Request, type Response, Router } from 'express'
 import type { ApiRoute } from '../core/api.ts'
 import { ClawError } from '../core/errors.ts'
+import { readTraceparent } from '../core/trace.ts'
 import type { Session } from './session.ts'
 
 /** A command with its note; nothing here is longer. */
@@ -49,12 +50,14 @@ export function createApi(deps: { session: Session; routes: readonly ApiRoute[] 
 async function answer(route: ApiRoute, req: Request, res: Response): Promise<void> {
   const id = req.params.id
   const at = req.originalUrl.indexOf('?')
+  const traceparent = readTraceparent(req.headers.traceparent)
   const { status, type, body } = await route.handle({
     id: typeof id === 'string' ? id : '',
     query: new URLSearchParams(at < 0 ? '' : req.originalUrl.slice(at + 1)),
     person: String(res.locals.person),
     body: Buffer.isBuffer(req.body) ? req.body : Buffer.alloc(0),
     idempotencyKey: req.get('idempotency-key')?.slice(0, 200) ?? null,
+    ...(traceparent === null ? {} : { traceparent }),
   })
   res.statusCode = status
   res.setHeader('Content-Type', type)

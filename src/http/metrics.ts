@@ -19,7 +19,7 @@ export type Metrics = {
 /** Alerts that changed nothing but counters. */
 const DEDUPLICATED = ['repeated', 'doubted', 'still_doubted', 'late', 'resolve_repeated', 'resolve_late']
 
-/** The metrics of contract.md, section 6. */
+/** The metrics of contract.md, section 6, and `claw_store_up`. */
 export function createMetrics(store: Store, clock: Clock): Metrics {
   const registers = [new Registry()]
   const [registry] = registers as [Registry]
@@ -89,48 +89,59 @@ export function createMetrics(store: Store, clock: Clock): Metrics {
     labelNames: ['command', 'outcome'],
     registers,
   })
-  new Gauge({
-    name: 'claw_incidents',
-    help: 'Incidents, by state and level',
-    labelNames: ['state', 'level'],
-    registers,
-    async collect() {
-      this.reset()
-      for (const { state, level, count } of await store.countIncidents()) this.set({ state, level }, count)
-    },
-  })
-  const dead = new Gauge({
-    name: 'claw_dead_letters',
-    help: 'Messages given up, until they are redelivered',
-    labelNames: ['destination'],
-    registers,
-  })
-  new Gauge({
-    name: 'claw_delivery_pending',
-    help: 'Destinations that are behind',
-    labelNames: ['destination'],
-    registers,
-    async collect() {
-      this.reset()
-      dead.reset()
-      for (const { lane, state, count } of await store.countDeliveries()) {
-        if (state === 'dead') dead.set({ destination: lane }, count)
-        else this.inc({ destination: lane }, count)
-      }
-    },
-  })
-  new Gauge({
-    name: 'claw_heartbeat_age_seconds',
-    help: 'Time since the last heartbeat of each Prometheus',
-    labelNames: ['source'],
-    registers,
-    async collect() {
-      this.reset()
-      for (const beat of await store.heartbeats()) {
-        if (beat.lastAt > 0) this.set({ source: beat.source }, (clock() - beat.lastAt) / SECOND)
-      }
-    },
-  })
+  // -- what only the store knows; without it the rest must still be told
+  const up = new Gauge({ name: 'claw_store_up', help: '1 while the database can be written', registers })
+  const asked = (name: string, help: string, labelNames: string[] = []) =>
+    new Gauge({ name, help, labelNames, registers })
+  const running = asked('claw_actions_running', 'Operations on the edge that are under way')
+  const incidents = asked('claw_incidents', 'Incidents, by state and level', ['state', 'level'])
+  const pending = asked('claw_delivery_pending', 'Destinations that are behind', ['destination'])
+  const dead = asked('claw_dead_letters', 'Messages given up, until they are redelivered', ['destination'])
+  const age = asked('claw_heartbeat_age_seconds', 'Time since the last heartbeat of each Prometheus', ['source'])
+
+  /** Asks the store for what `gauges` show. What it does not answer in time is not shown, rather than shown as it was, or as 0. */
+  async function ask(gauges: Gauge[], fill: () => Promise<() => void>): Promise<void> {
+    const show = await within(fill()).catch(() => null)
+    for (const gauge of gauges) gauge.reset()
+    if (show !== null) show()
+    // Without labels a reset means 0.
+    else if (gauges.includes(running)) running.remove()
+  }
+
+  async function collect(): Promise<void> {
+    await Promise.all([
+      within(store.ping()).then(
+        () => up.set(1),
+        () => up.set(0),
+      ),
+      ask([running], async () => {
+        const { length } = await store.workflows({ states: ['running'], limit: 1000 })
+        return () => running.set(length)
+      }),
+      ask([incidents], async () => {
+        const counted = await store.countIncidents()
+        return () => {
+          for (const { state, level, count } of counted) incidents.set({ state, level }, count)
+        }
+      }),
+      ask([pending, dead], async () => {
+        const counted = await store.countDeliveries()
+        return () => {
+          for (const { lane, state, count } of counted) {
+            if (state === 'dead') dead.set({ destination: lane }, count)
+            else pending.inc({ destination: lane }, count)
+          }
+        }
+      }),
+      ask([age], async () => {
+        const beats = await store.heartbeats()
+        return () => {
+          for (const { source, lastAt } of beats) if (lastAt > 0) age.set({ source }, (clock() - lastAt) / SECOND)
+        }
+      }),
+    ])
+  }
+
   // Alerts are counted once a batch: a labelled increment per alert costs as much as deciding on it.
   const taken = { firing: alerts.labels('firing'), resolved: alerts.labels('resolved') }
   return {
@@ -151,7 +162,26 @@ export function createMetrics(store: Store, clock: Clock): Metrics {
     command: (command, outcome) => commands.inc({ command, outcome }),
     action: (kind, outcome) => actions.inc({ kind, outcome }),
     reloaded: (ok) => reload.set(ok ? 1 : 0),
-    text: () => registry.metrics(),
+    async text() {
+      await collect()
+      return registry.metrics()
+    },
     contentType: registry.contentType,
+  }
+}
+
+/** How long the store may take: well within a scrape's time-out (Prometheus: 10 s by default). */
+const PATIENCE = 2 * SECOND
+
+/** `asked`, or a rejection after `PATIENCE`. */
+async function within<T>(asked: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('no answer in time')), PATIENCE)
+  })
+  try {
+    return await Promise.race([asked, late])
+  } finally {
+    clearTimeout(timer)
   }
 }

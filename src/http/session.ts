@@ -18,6 +18,10 @@ export type SessionDeps = {
   clock: Clock
   /** Claw's own address: an https one makes the cookie `Secure`, and its host counts as the same origin */
   publicUrl: () => string | null
+  /** who may sign in by a one-time link although they have no token; nobody when absent */
+  people?: () => readonly string[]
+  /** signs the cookies of those who have no token of their own; null while it is not loaded */
+  key?: () => string | null
 }
 
 export type SignIn = { person: string } | { refused: 'wrong' | 'wait' }
@@ -30,15 +34,19 @@ export type Session = {
   sameOrigin(req: IncomingMessage): boolean
   /** Checks a token that was typed in. `wait`: too many wrong ones came from this address within a minute. */
   signIn(req: IncomingMessage, token: string): SignIn
-  /** Sets the cookie for a person who has a token. */
-  start(res: ServerResponse, person: string): void
+  /** Sets the cookie for a person who has a token, or who is known. @returns false when there is no such person */
+  start(res: ServerResponse, person: string): boolean
   /** Takes the cookie away. */
   end(res: ServerResponse): void
+  /** What a form of this person's pages carries, so that no other page can make one; '' for the unknown. */
+  formToken(person: string): string
+  /** Whether a form carried this person's token. */
+  ownForm(person: string, given: string): boolean
 }
 
 /**
- * The cookie is `person.expiry.signature`, signed (HMAC-SHA256) with that person's API token: a changed or removed token
- * ends its sessions at once, and there is no further secret to keep.
+ * The cookie is `person.expiry.signature`, signed (HMAC-SHA256) with that person's API token, so that a changed or removed
+ * token ends its sessions at once; for somebody without one, with a key of the installation's, and while they are known.
  */
 export function createSession(deps: SessionDeps): Session {
   const failures = new Map<string, { count: number; until: number }>()
@@ -57,12 +65,20 @@ export function createSession(deps: SessionDeps): Session {
     return (Object.hasOwn(tokens, person) && tokens[person]) || null
   }
 
+  /** What signs for a person; null for somebody unknown. */
+  function keyOf(person: string): string | null {
+    const token = tokenOf(person)
+    if (token !== null || !(deps.people?.() ?? []).includes(person)) return token
+    const key = deps.key?.() ?? null
+    return key === null ? null : sign(key, 'claw_person', [person])
+  }
+
   function fromCookie(value: string): string | null {
     const [name = '', expiry = '', signature = '', ...rest] = value.split('.')
     if (rest.length > 0 || !/^\d{1,15}$/.test(expiry) || Number(expiry) <= deps.clock()) return null
     const person = Buffer.from(name, 'base64url').toString()
-    const token = tokenOf(person)
-    return token !== null && sameSecret(sign(token, person, Number(expiry)), signature) ? person : null
+    const key = keyOf(person)
+    return key !== null && sameSecret(sign(key, COOKIE, [person, Number(expiry)]), signature) ? person : null
   }
 
   function setCookie(res: ServerResponse, value: string, maxAge: number): void {
@@ -113,21 +129,30 @@ export function createSession(deps: SessionDeps): Session {
       return { refused: 'wrong' }
     },
     start(res, person) {
-      const token = tokenOf(person)
-      if (token === null) return
+      const key = keyOf(person)
+      if (key === null) return false
       const expiry = deps.clock() + LASTS
       const name = Buffer.from(person).toString('base64url')
-      setCookie(res, `${name}.${expiry}.${sign(token, person, expiry)}`, LASTS / SECOND)
+      setCookie(res, `${name}.${expiry}.${sign(key, COOKIE, [person, expiry])}`, LASTS / SECOND)
+      return true
     },
     end(res) {
       setCookie(res, '', 0)
     },
+    formToken(person) {
+      const key = keyOf(person)
+      return key === null ? '' : sign(key, 'claw_form', [person])
+    },
+    ownForm(person, given) {
+      const key = keyOf(person)
+      return key !== null && sameSecret(sign(key, 'claw_form', [person]), given)
+    },
   }
 }
 
-function sign(token: string, person: string, expiry: number): string {
-  return createHmac('sha256', token)
-    .update(JSON.stringify([COOKIE, person, expiry]))
+function sign(key: string, purpose: string, parts: readonly (string | number)[]): string {
+  return createHmac('sha256', key)
+    .update(JSON.stringify([purpose, ...parts]))
     .digest('base64url')
 }
 

@@ -1,49 +1,38 @@
 import { SECOND } from '../core/clock.ts'
-import { createOperations, type Operations } from './edge-operations.ts'
+import { type Conflict, createDivergence } from './edge/divergence.ts'
+import { createEdgeFaults, type EdgeFaults } from './edge/faults.ts'
+import { linkOf } from './edge/links.ts'
+import { type LoadResult, syntheticLoad } from './edge/load.ts'
+import { createNetwork } from './edge/network.ts'
+import { dropsOf, type EdgeNode, hear } from './edge/node.ts'
+import { createOperations, type Operations } from './edge/operations.ts'
+import { refill, syncAll } from './edge/reconcile.ts'
 import {
   BASELINE,
   CALM,
-  capacityOf,
-  createRegion,
-  deltaOf,
-  demandOf,
+  type Canary,
+  createRegions,
   expire,
   fresh,
   type Pressure,
-  press,
   type Region,
-  refillRateOf,
+  restart,
   serve,
   TICK,
   type Version,
-} from './edge-region.ts'
+} from './edge/region.ts'
+import { publish, receive } from './edge/replica.ts'
+import { createRouting } from './edge/routing.ts'
+import { createSnapshots } from './edge/snapshots.ts'
+import { type RegionView, viewOf } from './edge/view.ts'
 import { createRandom } from './random.ts'
 
-/** One region as an outsider would see it if it answered. Ratios 0..1, seconds, per second; `delta` in capacities. */
-export type RegionView = {
-  region: string
-  up: boolean
-  healthy: boolean
-  receiving: boolean
-  bucket: { capacity: number; available: number; ratio: number }
-  refill_rate: number
-  request_rate: number
-  admitted_rate: number
-  refused_ratio: number
-  error_ratio: number
-  p95_latency_seconds: number
-  sync_lag_seconds: number
-  jitter_seconds: number
-  conflicts_per_minute: number
-  canary_weight: number
-  rating_score: number
-  version: string
-  replicas: number
-  nodes: { node: string; delta: number }[]
-}
+export type { Conflict, LoadResult, RegionView }
 
-export type Conflict = { key: string; values: { [region: string]: number }; since: string }
-
+/*
+ * The edge, simulated: nodes that serve from copies of a bucket, and messages between them. It runs in ticks of fixed length,
+ * so that the same seed always gives the same figures, however the time was cut into steps, and as fast as it is asked to.
+ */
 export type Edge = {
   readonly regions: readonly string[]
   /** milliseconds since the epoch in the model */
@@ -56,15 +45,25 @@ export type Edge = {
   /** Live state of one region for the metrics page; undefined when there is no such region. */
   region(name: string): Region | undefined
   isUp(region: string): boolean
-  conflicts(): Conflict[]
+  /** Keys of which copies differ by more than lag explains, the oldest first; those that one region's nodes have, or all. */
+  conflicts(region?: string): Conflict[]
   press(regions: readonly string[], change: Partial<Pressure>): void
   deploy(regions: readonly string[], version: Version): void
-  canary(regions: readonly string[], canary: { weight: number; version: string | null; rating: number }): void
+  canary(regions: readonly string[], canary: Canary): void
+  /** Sets the canary's weight (percent) in every region. */
+  canaryWeight(weight: number): void
+  /** Stores the token state of `regions` (all when empty; unknown ones are left out). Answers the id. */
+  snapshot(regions: readonly string[]): string
+  /** Summary of a snapshot as JSON. @throws ClawError('not_found') */
+  snapshotOf(id: string): object
+  /** What `requests` more requests, at this moment and all at once, would meet in the region; takes no tokens. */
+  load(region: string, requests: number): LoadResult
   /** Takes every pressure, bad version, canary and divergence away; routing and what operators set stay. */
   heal(): void
   /** Back to how it was created, except for its counters and its time. */
   reset(): void
   readonly operations: Operations
+  readonly faults: EdgeFaults
 }
 
 /**
@@ -79,27 +78,81 @@ export function createEdge(options: {
 }): Edge {
   const names = options.regions ?? ['A', 'B']
   const random = createRandom(options.seed ?? 1)
-  const perRegion = options.nodesPerRegion ?? 3
-  const regions = names.map((name, index) => createRegion(name, index, perRegion))
-  const byName = new Map(regions.map((region) => [region.name, region]))
   let now = options.now
   let left = 0
-
-  const operations = createOperations({ regions: byName, now: () => now })
+  const regions = createRegions(names, options.nodesPerRegion ?? 3, random, now)
+  const byName = new Map(regions.map((region) => [region.name, region]))
+  const network = createNetwork(random)
+  const divergence = createDivergence(regions)
+  const routing = createRouting(names)
+  const faults = createEdgeFaults()
+  const snapshots = createSnapshots()
+  const operations = createOperations({ regions: byName, routing, faults, now: () => now })
   const pick = (wanted: readonly string[]) => regions.filter((region) => wanted.includes(region.name))
+  const perRegion = regions[0]?.nodes.length ?? 0
+  const homeOf = (number: number): Region | undefined => regions[Math.floor(number / perRegion)]
+  const nodeOf = (number: number): EdgeNode | undefined => homeOf(number)?.nodes[number % perRegion]
+
+  function deliver(): void {
+    for (const message of network.arrived(now)) {
+      const from = homeOf(message.from)
+      const to = homeOf(message.to)
+      const node = nodeOf(message.to)
+      if (!from || !to || !node || to.pressure.down) continue
+      const counts = node.replica.counts[from.index]
+      const before = counts && divergence.isStale(node, from, now) ? counts.slice() : null
+      hear(node, message.from, message.sentAt, (message.dueAt - message.sentAt) / SECOND)
+      receive(node.replica, message.states, dropsOf(node, to.version.dropsUpdates))
+      if (before) divergence.caughtUp(node, from, before)
+    }
+  }
+
+  function gossip(): void {
+    const alive = regions.filter((region) => !region.pressure.down)
+    for (const from of alive) {
+      for (const sender of from.nodes) {
+        const states = publish(sender.replica)
+        for (const to of alive) {
+          for (const node of to.nodes) {
+            if (node === sender) continue
+            network.send({ from: sender.number, to: node.number, sentAt: now, states }, linkOf(from, to, node))
+          }
+        }
+      }
+    }
+  }
 
   function tick(): void {
     now += TICK
-    operations.step(TICK)
-    for (const region of regions) expire(region, now)
+    operations.step()
+    for (const region of regions) {
+      expire(region, now)
+      if (!routing.hosting(region.name)) region.collapsing = false
+    }
+    deliver()
+    divergence.measure(now)
     for (const region of regions) {
       const noise = 1 + (random() - 0.5) * 0.04
       const wobble = random() - 0.5
       const offered = regions.reduce(
-        (sum, origin) => sum + demandOf(origin) * operations.share(origin.name, region.name),
+        (sum, { name, pressure }) => sum + BASELINE.demand * pressure.demandFactor * routing.share(name, region.name),
         0,
       )
-      if (!region.pressure.down) serve(region, offered * noise, wobble)
+      if (!region.pressure.down) serve(region, offered * noise, wobble, now)
+    }
+    gossip()
+  }
+
+  /** Changes what weighs on a region; one that comes back from `down` starts anew. */
+  function press(region: Region, change: Partial<Pressure>): void {
+    const wasDown = region.pressure.down
+    region.pressure = { ...region.pressure, ...change }
+    if (!wasDown || region.pressure.down) return
+    const peers = regions.flatMap((other) => other.nodes[0]?.replica.states[other.index] ?? [])
+    restart(region, peers, regions.length, now)
+    // Nobody waited for news of it while it was gone.
+    for (const node of regions.flatMap((other) => other.nodes)) {
+      for (const { number } of region.nodes) node.heard[number] = now
     }
   }
 
@@ -110,25 +163,35 @@ export function createEdge(options: {
       region.previous = null
     }
     region.canary = { weight: 0, version: null, rating: BASELINE.rating }
-    for (const node of region.nodes) node.skew = 0
+    region.collapsing = false
+  }
+
+  function setCanary(region: Region, canary: Canary): void {
+    region.canary = { ...canary }
+    // Without a canary there is nothing to rate but the version that always ran.
+    if (canary.weight === 0) region.rating = BASELINE.rating
   }
 
   return {
     regions: names,
     operations,
+    faults,
     now: () => now,
     step(dtMs) {
       left += Math.max(0, dtMs)
       for (; left >= TICK; left -= TICK) tick()
     },
     skipTo(to) {
-      now = Math.max(now, to)
+      const gap = Math.max(0, to - now)
+      now += gap
       left = 0
+      network.shift(gap)
+      for (const node of regions.flatMap((region) => region.nodes)) node.heard = node.heard.map((at) => at + gap)
     },
-    view: () => regions.map((region) => viewOf(region, operations.receiving(region.name))),
+    view: () => regions.map((region) => viewOf(region, routing.receiving(region.name))),
     region: (name) => byName.get(name),
     isUp: (name) => byName.get(name)?.pressure.down === false,
-    conflicts: () => conflictsOf(regions, now),
+    conflicts: divergence.conflicts,
     press(wanted, change) {
       for (const region of pick(wanted)) press(region, change)
     },
@@ -139,56 +202,29 @@ export function createEdge(options: {
       }
     },
     canary(wanted, canary) {
-      for (const region of pick(wanted)) region.canary = { ...canary }
+      for (const region of pick(wanted)) setCanary(region, canary)
     },
-    heal: () => regions.forEach(clear),
+    canaryWeight(weight) {
+      for (const region of regions) setCanary(region, { ...region.canary, weight })
+    },
+    snapshot: (wanted) => snapshots.take(wanted.length === 0 ? regions : pick(wanted), now),
+    snapshotOf: snapshots.get,
+    load(name, requests) {
+      return syntheticLoad(byName.get(name), requests)
+    },
+    heal() {
+      regions.forEach(clear)
+      syncAll(regions)
+    },
     reset() {
       operations.reset()
+      faults.clear()
+      network.clear()
       for (const region of regions) {
         clear(region)
         Object.assign(region, fresh())
       }
+      for (const region of regions) refill(region, regions)
     },
   }
-}
-
-function viewOf(region: Region, receiving: boolean): RegionView {
-  const capacity = capacityOf(region)
-  const ratio = (part: number, whole: number) => (whole > 0 ? Math.max(0, Math.min(1, part / whole)) : 0)
-  const errorRatio = ratio(region.errors, region.offered)
-  return {
-    region: region.name,
-    up: !region.pressure.down,
-    healthy: !region.pressure.down && errorRatio < 0.2,
-    receiving,
-    bucket: { capacity, available: Math.floor(region.available), ratio: ratio(region.available, capacity) },
-    refill_rate: refillRateOf(region),
-    request_rate: region.offered,
-    admitted_rate: region.admitted,
-    refused_ratio: ratio(region.refused, region.offered),
-    error_ratio: errorRatio,
-    p95_latency_seconds: region.p95,
-    sync_lag_seconds: region.syncLag,
-    jitter_seconds: region.jitter,
-    conflicts_per_minute: region.conflictsPerMinute,
-    canary_weight: region.canary.weight,
-    rating_score: region.rating,
-    version: region.version.name,
-    replicas: region.replicas,
-    nodes: region.nodes.map((node) => ({ node: node.name, delta: deltaOf(region, node) })),
-  }
-}
-
-/** Up to 25 diverged keys for each diverged node, with what each region holds of them. */
-function conflictsOf(regions: readonly Region[], now: number): Conflict[] {
-  const diverged = regions.flatMap((region) => region.nodes.filter((node) => Math.abs(node.skew) > 0.05))
-  return diverged.flatMap((node, n) =>
-    Array.from({ length: Math.ceil(Math.min(1, Math.abs(node.skew)) * 25) }, (_, i) => ({
-      key: `tenant-${1000 + n * 25 + i}`,
-      values: Object.fromEntries(
-        regions.map((region) => [region.name, region.nodes.includes(node) ? 4 + (i % 7) : 60 + (i % 11)]),
-      ),
-      since: new Date(now - (i % 30) * SECOND).toISOString(),
-    })),
-  )
 }

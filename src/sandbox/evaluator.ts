@@ -1,7 +1,7 @@
 import type { Labels } from '../core/alert.ts'
 import { SECOND } from '../core/clock.ts'
+import { SERVICE } from './edge/region.ts'
 import type { RegionView } from './edge.ts'
-import { SERVICE } from './edge-region.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { LOOK_BACK, RULES, type Rule } from './rules.ts'
 
@@ -27,6 +27,8 @@ export type Evaluator = {
   firing(): SourceAlert[]
   /** Takes what was resolved since the last call. */
   takeResolved(): SourceAlert[]
+  /** From now on every `for` and look-back is divided by `timeFactor`. */
+  speed(timeFactor: number): void
   /** bucket ratios of a region within the last ten minutes, oldest first, for the graph page */
   history(region: string): readonly { at: number; ratio: number }[]
 }
@@ -40,7 +42,8 @@ const KEPT = 600
  * @param options.base where links point to, without a slash at the end
  */
 export function createEvaluator(options: { base: () => string; timeFactor: number; now: number }): Evaluator {
-  const { base, timeFactor } = options
+  const { base } = options
+  let { timeFactor } = options
   const states = new Map<string, Pending>()
   const histories = new Map<string, { at: number; ratio: number }[]>()
   let resolved: SourceAlert[] = []
@@ -91,6 +94,9 @@ export function createEvaluator(options: { base: () => string; timeFactor: numbe
       const taken = resolved
       resolved = []
       return taken
+    },
+    speed(factor) {
+      timeFactor = factor
     },
     history: (region) => histories.get(region) ?? [],
   }

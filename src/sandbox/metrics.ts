@@ -1,7 +1,7 @@
 import type { Labels } from '../core/alert.ts'
+import { DURATION_BUCKETS, type EdgeNode } from './edge/node.ts'
+import { availableOf, capacityOf, type Region, refillRateOf, regionLabels } from './edge/region.ts'
 import type { Edge } from './edge.ts'
-import { DURATION_BUCKETS, type EdgeNode } from './edge-node.ts'
-import { capacityOf, deltaOf, type Region, refillRateOf, regionLabels } from './edge-region.ts'
 
 /** Content type of the Prometheus text format, version 0.0.4. */
 export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
@@ -59,7 +59,7 @@ const FAMILIES: readonly Family[] = [
     samples: (region) =>
       region.nodes.map((node) => ({
         labels: { ...regionLabels(region.name), node: node.name },
-        value: deltaOf(region, node),
+        value: node.delta,
       })),
   },
   gauge('openclaw_rating_score', 'Rating of the running canary, 0 to 1.', (region) => region.rating),
@@ -91,7 +91,7 @@ export function renderMetrics(edge: Edge, only?: string): string | null {
 }
 
 function ratioOf(region: Region): number {
-  return Math.max(0, Math.min(1, region.available / capacityOf(region)))
+  return Math.max(0, Math.min(1, availableOf(region) / capacityOf(region)))
 }
 
 function perNode(samples: (node: EdgeNode, labels: Labels) => Sample[]): (region: Region) => Sample[] {

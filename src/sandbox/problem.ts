@@ -24,6 +24,13 @@ export const noSuchPath: RequestHandler = (req, _res, next) => {
   next(new ClawError('not_found', `There is nothing at ${req.method} ${req.baseUrl}${req.path}.`))
 }
 
+/** Refuses what a browser sends from somebody else's page; the sandbox has no password. */
+export const ownPagesOnly: RequestHandler = (req, _res, next) => {
+  const site = req.get('sec-fetch-site')
+  if (site === undefined || site === 'same-origin' || site === 'none') return next()
+  next(new ClawError('forbidden', 'Another site’s page may not change the sandbox.'))
+}
+
 /** Lets only `Authorization: Bearer <token>` pass; the comparison takes constant time for equal lengths. */
 export function requireBearer(token: string): RequestHandler {
   const wanted = Buffer.from(`Bearer ${token}`)

@@ -1,7 +1,7 @@
 import type { Labels } from '../core/alert.ts'
 import { MINUTE, SECOND } from '../core/clock.ts'
+import { BASELINE } from './edge/region.ts'
 import type { RegionView } from './edge.ts'
-import { BASELINE } from './edge-region.ts'
 
 /** What a rule may look back on. */
 export type Past = {

@@ -1,7 +1,7 @@
 import { SECOND } from '../core/clock.ts'
 import type { AlertSource } from './alertsource.ts'
+import type { Pressure } from './edge/region.ts'
 import type { Edge } from './edge.ts'
-import type { Pressure } from './edge-region.ts'
 import { stormAlerts } from './storm.ts'
 
 /** Regions by their place (0 is the first), or all. */
@@ -47,18 +47,19 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'partition',
     title: 'The link between the regions is cut',
-    story: 'Sync lag and drift rise; when the link heals, the regions meet each other’s conflicts.',
+    story: 'Nothing passes: copies age and drift; when the link heals, the regions meet each other’s conflicts.',
     lasts: 100,
     steps: [
-      { at: 0, kind: 'press', where: 'all', set: { lagSeconds: 6, jitterSeconds: 0.08, conflictsPerMinute: 3 } },
-      { at: 55, kind: 'press', where: 'all', set: { lagSeconds: 0.3, jitterSeconds: 0.02, conflictsPerMinute: 24 } },
+      { at: 0, kind: 'press', where: 'all', set: { cut: true, demandFactor: 1.7, burstFactor: 2.6 } },
+      { at: 55, kind: 'press', where: 'all', set: { cut: false, lagSeconds: 0.3, jitterSeconds: 0.04 } },
       { at: 80, kind: 'heal' },
     ],
   },
   {
     name: 'merge-bug',
     title: 'The incident: a patch to merge() drops updates under jitter',
-    story: 'Three nodes diverge and refuse wrongly; roll the version back, then reconcile.',
+    story:
+      'Three nodes diverge and refuse wrongly; reconciled alone they diverge again, so roll the version back first.',
     lasts: 165,
     steps: [
       { at: 0, kind: 'deploy', where: 'all', version: '1.9.0', dropsUpdates: true },
@@ -66,9 +67,9 @@ export const SCENARIOS: readonly Scenario[] = [
         at: 3,
         kind: 'press',
         where: 'all',
-        set: { demandFactor: 2.3, jitterSeconds: 0.2, lagSeconds: 0.6, latencySeconds: 0.03 },
+        set: { demandFactor: 2.3, jitterSeconds: 0.22, latencySeconds: 0.03 },
       },
-      { at: 120, kind: 'press', where: 'all', set: { demandFactor: 1.4, jitterSeconds: 0.05, lagSeconds: 0.1 } },
+      { at: 120, kind: 'press', where: 'all', set: { demandFactor: 1.4, jitterSeconds: 0.05 } },
       { at: 140, kind: 'heal' },
     ],
   },
@@ -114,6 +115,8 @@ export type ScenarioRunner = {
   start(name: string, now: number): Run | undefined
   /** Does what is due at `now`. */
   advance(now: number): void
+  /** Stretches time: what runs goes on from where it is, `stretch` times slower than written. */
+  slow(stretch: number, now: number): void
   /** Ends what runs at once and heals the world. */
   stop(now: number): void
   running(): Run | null
@@ -122,7 +125,8 @@ export type ScenarioRunner = {
 /** Plays scenarios on an edge and an alert source. */
 export function createScenarioRunner(options: { edge: Edge; source: AlertSource; seed: number }): ScenarioRunner {
   const { edge, source, seed } = options
-  let run: { scenario: Scenario; startedAt: number; next: number } | null = null
+  let run: { scenario: Scenario; startedAt: number; next: number; stretch: number } | null = null
+  let stretch = 1
   let ramp: { kind: 'storm' | 'calm'; from: number; until: number; total: number; done: number } | null = null
 
   const regionsAt = (where: Where) =>
@@ -175,31 +179,37 @@ export function createScenarioRunner(options: { edge: Edge; source: AlertSource;
       const scenario = SCENARIOS.find((one) => one.name === name)
       if (!scenario) return undefined
       stop(now)
-      run = { scenario, startedAt: now, next: 0 }
+      run = { scenario, startedAt: now, next: 0, stretch }
       return viewOf(run)
     },
     advance(now) {
       if (!run) return
       for (;;) {
         const step = run.scenario.steps[run.next]
-        if (!step || now < run.startedAt + step.at * SECOND) break
+        if (!step || now < run.startedAt + step.at * run.stretch * SECOND) break
         run.next += 1
         act(step, now)
       }
       follow(now)
-      if (now >= run.startedAt + run.scenario.lasts * SECOND) stop(now)
+      if (now >= run.startedAt + run.scenario.lasts * run.stretch * SECOND) stop(now)
+    },
+    slow(times, now) {
+      stretch = times
+      if (!run) return
+      run.startedAt = now - ((now - run.startedAt) * times) / run.stretch
+      run.stretch = times
     },
     stop,
     running: () => (run ? viewOf(run) : null),
   }
 }
 
-function viewOf(run: { scenario: Scenario; startedAt: number }): Run {
+function viewOf(run: { scenario: Scenario; startedAt: number; stretch: number }): Run {
   const { name, title, lasts } = run.scenario
   return {
     name,
     title,
     started_at: new Date(run.startedAt).toISOString(),
-    ends_at: new Date(run.startedAt + lasts * SECOND).toISOString(),
+    ends_at: new Date(run.startedAt + lasts * run.stretch * SECOND).toISOString(),
   }
 }

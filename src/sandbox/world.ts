@@ -1,14 +1,17 @@
 import express, { type RequestHandler, type Router } from 'express'
+import { z } from 'zod'
 import { type Clock, MINUTE } from '../core/clock.ts'
 import { ClawError } from '../core/errors.ts'
 import { createAlertmanagerApi } from './alertmanager-api.ts'
 import { type AlertSource, type AlertSourceOptions, createAlertSource } from './alertsource.ts'
+import { createEdgeApi } from './edge/api.ts'
+import { EdgeFault } from './edge/faults.ts'
+import { TICK } from './edge/region.ts'
 import { createEdge, type Edge } from './edge.ts'
-import { createEdgeApi } from './edge-api.ts'
-import { TICK } from './edge-region.ts'
+import { createPage } from './page/page.ts'
 import { createFakePagerDuty, type FakePagerDuty } from './pagerduty.ts'
 import { graphPage, PAGE_HEADERS, runbookPage } from './pages.ts'
-import { noSuchPath, problems, sendProblem } from './problem.ts'
+import { noSuchPath, ownPagesOnly, problems, sendProblem } from './problem.ts'
 import { createScenarioRunner, type Run, SCENARIOS } from './scenarios.ts'
 import { createFakeSlack, type FakeSlack } from './slack.ts'
 import { createFakeTelegram, type FakeTelegram } from './telegram.ts'
@@ -16,6 +19,8 @@ import { pagerdutyState, slackState, telegramState } from './world-state.ts'
 
 /** After a longer gap (a machine that slept) only this much is simulated, ms. */
 const LONGEST_GAP = 10 * MINUTE
+/** The time factor that scenarios are written for. */
+const WRITTEN_FOR = 10
 /** How often a running world moves on, ms. */
 const INTERVAL = 250
 
@@ -23,6 +28,8 @@ export type WorldOptions = {
   clock: Clock
   /** Claw's own address, without a slash at the end; the sandbox's pages are under it too */
   clawUrl: () => string
+  /** of Claw's HTTP API; with it the page asks Claw once whether automation is on */
+  apiToken?: string
   /** how many times faster than in production alerts get ready; 10 */
   timeFactor?: number
   seed?: number
@@ -40,6 +47,11 @@ export type World = {
   state(): object
   /** @throws ClawError('not_found') when there is no such scenario */
   start(name: string): Run
+  /**
+   * Alerts get ready `factor` times faster than in production from now on. Below 10 scenarios are stretched, so that the same
+   * things happen; above they keep their length.
+   */
+  speed(factor: number): void
   /** Everything back to the beginning, messages and pages too; alerts that fired resolve. */
   reset(): void
   /** Brings the world to the present and posts what is due. */
@@ -56,7 +68,8 @@ export type World = {
 
 /** Makes the simulated world that the sandbox wires Claw to: edge, alert source, scenarios, Slack, Telegram, PagerDuty. */
 export function createWorld(options: WorldOptions): World {
-  const { clock, clawUrl, timeFactor = 10, seed = 1, rateLimits = true } = options
+  const { clock, clawUrl, seed = 1, rateLimits = true } = options
+  let { timeFactor = WRITTEN_FOR } = options
   const edge = createEdge({ now: clock(), seed, ...(options.regions ? { regions: options.regions } : {}) })
   const alerts = createAlertSource({
     clock,
@@ -93,6 +106,21 @@ export function createWorld(options: WorldOptions): World {
   }
 
   const edgeApi = createEdgeApi({ edge, token: 'sandbox', catchUp })
+  const page = createPage({
+    clock,
+    clawUrl,
+    apiToken: options.apiToken ?? null,
+    edge,
+    alerts,
+    slack,
+    telegram,
+    pagerduty,
+    running: runner.running,
+    edgeCalls: edgeApi.records,
+    speed: () => timeFactor,
+    setSpeed: (factor) => world.speed(factor),
+    catchUp,
+  })
 
   const world: World = {
     router: express.Router(),
@@ -105,6 +133,7 @@ export function createWorld(options: WorldOptions): World {
         scenarios: SCENARIOS.map((scenario) => scenario.name),
         regions: edge.view(),
         operations: edge.operations.list().slice(-20),
+        edge_faults: edge.faults.list(),
         edge_calls: edgeApi.records().slice(-20),
         alerts: activeAlerts(alerts),
         webhooks: alerts.log(),
@@ -120,16 +149,27 @@ export function createWorld(options: WorldOptions): World {
       if (run) return run
       throw new ClawError('not_found', `There is no scenario ${JSON.stringify(name)}; there are ${names().join(', ')}.`)
     },
+    speed(factor) {
+      catchUp()
+      timeFactor = factor
+      alerts.speed(factor)
+      runner.slow(Math.max(1, WRITTEN_FOR / factor), edge.now())
+    },
     reset() {
       catchUp()
       runner.stop(edge.now())
       edge.reset()
       edgeApi.reset()
+      // Claw sets its webhook when it starts, and it does not start anew.
+      const { webhook } = telegram.state.updates
       for (const lookalike of [slack, telegram, pagerduty]) lookalike.reset()
+      telegram.state.updates.webhook = webhook
+      page.clear()
     },
-    tick() {
+    async tick() {
       catchUp()
-      return flush()
+      await flush()
+      page.look()
     },
     run() {
       // A receiver that hangs holds up the posts, never the model.
@@ -150,6 +190,7 @@ export function createWorld(options: WorldOptions): World {
   }
 
   const { router } = world
+  router.use(page.router)
   router.use('/slack', slack.router)
   router.use('/telegram', telegram.router)
   router.use('/pagerduty', pagerduty.router)
@@ -171,6 +212,20 @@ export function createWorld(options: WorldOptions): World {
       res.redirect(303, '/')
     } else if (names().includes(name)) res.status(202).json(world.start(name))
     else sendProblem(res, 404, 'not_found', `There is no scenario ${JSON.stringify(name)}.`, { scenarios: names() })
+  })
+  // Makes the edge's admin API fail, see EdgeFault; DELETE takes back what has not struck yet.
+  const listFaults: RequestHandler = (_req, res) => void res.json({ faults: edge.faults.list() })
+  router.get('/edge-faults', listFaults)
+  router.post('/edge-faults', ownPagesOnly, express.json({ limit: '10kb' }), express.urlencoded(), (req, res, next) => {
+    const fault = EdgeFault.safeParse(req.body)
+    if (!fault.success) throw new ClawError('invalid', `The fault is wrong: ${z.prettifyError(fault.error)}`)
+    edge.faults.add(fault.data)
+    if (req.is('urlencoded')) res.redirect(303, '/')
+    else listFaults(req, res.status(201), next)
+  })
+  router.delete('/edge-faults', ownPagesOnly, (_req, res) => {
+    edge.faults.clear()
+    res.status(204).end()
   })
   router.post('/reset', ownPagesOnly, (_req, res) => {
     world.reset()
@@ -210,11 +265,4 @@ function activeAlerts(alerts: AlertSource): object {
     starts_at: new Date(startsAt).toISOString(),
   }))
   return { firing: active.length, first: list }
-}
-
-/** Refuses what a browser sends from somebody else's page; the sandbox has no password. */
-const ownPagesOnly: RequestHandler = (req, _res, next) => {
-  const site = req.get('sec-fetch-site')
-  if (site === undefined || site === 'same-origin' || site === 'none') return next()
-  next(new ClawError('forbidden', 'Another site’s page may not change the sandbox.'))
 }

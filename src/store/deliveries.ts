@@ -93,9 +93,12 @@ export async function wakeDeliveries(
     await sql.run(
       `UPDATE deliveries SET wanted = v.column2,
          priority = CASE WHEN deliveries.state = 'delivered' OR deliveries.priority > v.column3 THEN v.column3 ELSE deliveries.priority END,
-         due_at = CASE WHEN deliveries.state = 'delivered' OR (deliveries.attempts = 0 AND deliveries.due_at > v.column4)
+         due_at = CASE WHEN deliveries.state = 'delivered' OR (deliveries.attempts = 0 AND deliveries.due_at > v.column4
+             AND (v.column3 = 0 OR deliveries.created_at <= v.column5))
            THEN v.column4 ELSE deliveries.due_at END,
-         changed_at = coalesce(deliveries.changed_at, v.column5),
+         changed_at = CASE WHEN deliveries.changed_at IS NULL OR (v.column3 = 0 AND deliveries.changed_at > v.column5)
+           THEN v.column5 ELSE deliveries.changed_at END,
+         created_at = CASE WHEN v.column3 = 0 AND deliveries.created_at > v.column5 THEN v.column5 ELSE deliveries.created_at END,
          state = CASE WHEN deliveries.state = 'delivered' THEN 'pending' ELSE deliveries.state END
        FROM (VALUES ${tuples(chunk.length, ['bigint', 'bigint', 'bigint', 'bigint', 'bigint'])}) AS v
        WHERE deliveries.incident_id = v.column1 AND deliveries.wanted < v.column2

@@ -1,5 +1,6 @@
 import { type Incident, newIncident } from '../core/incident.ts'
 import type { StoryEvent } from '../core/view.ts'
+import type { WorkflowRun } from '../core/workflow.ts'
 import { chunks, eachChunk, lookups, marks, type Row, type Sql, tuples, type Value } from './sql.ts'
 
 const COLUMNS = 'id, key, state, level, resolved_at, next_check_at, doc'
@@ -166,7 +167,10 @@ export async function story(sql: Sql, incidentId: number, limit: number): Promis
   })
 }
 
-/** The newest incident stays, so that ids never start again. */
+/**
+ * The newest incident, workflow and remediation stay, so that ids never start again: a workflow's is part of the edge's
+ * Idempotency-Keys.
+ */
 export async function prune(sql: Sql, before: number, limit: number): Promise<number> {
   const rows = await sql.all(
     `SELECT id FROM incidents WHERE state = 'resolved' AND resolved_at < ? AND next_check_at IS NULL
@@ -183,5 +187,25 @@ export async function prune(sql: Sql, before: number, limit: number): Promise<nu
     before,
   ])
   await sql.run('DELETE FROM alerts WHERE incident_id = 0 AND last_seen < ?', [before])
+  await sql.run(
+    `DELETE FROM remediations WHERE at < ? AND id < (SELECT max(id) FROM remediations)
+     AND NOT EXISTS (SELECT 1 FROM incidents WHERE incidents.id = remediations.incident_id)`,
+    [before],
+  )
+  await pruneWorkflows(sql, before, limit)
   return rows.length
+}
+
+/** What ended before `before` and whose incident is gone, or that never had one. */
+async function pruneWorkflows(sql: Sql, before: number, limit: number): Promise<void> {
+  const rows = await sql.all(
+    `SELECT id, doc FROM workflows WHERE state <> 'running' AND due_at < ? AND id < (SELECT max(id) FROM workflows)
+     AND NOT EXISTS (SELECT 1 FROM incidents WHERE incidents.id = workflows.incident_id) ORDER BY id LIMIT ?`,
+    [before, limit],
+  )
+  // A cancelled run may have been due long before it ended.
+  const over = rows.filter((row) => ((JSON.parse(row.doc as string) as WorkflowRun).endedAt ?? 0) < before)
+  for (const chunk of chunks(over.map((row) => row.id as number))) {
+    await sql.run(`DELETE FROM workflows WHERE id IN (${marks(chunk.length)})`, chunk)
+  }
 }

@@ -134,6 +134,33 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX audit_order ON audit (length(id), id);
   CREATE INDEX audit_target ON audit (target);
   `,
+  `
+  CREATE TABLE workflows (
+    id BIGINT PRIMARY KEY,
+    incident_id BIGINT,
+    state TEXT NOT NULL,
+    due_at BIGINT NOT NULL,
+    cancelled_by TEXT,
+    owner TEXT,
+    lease_until BIGINT NOT NULL,
+    fence BIGINT NOT NULL,
+    doc TEXT NOT NULL
+  );
+  CREATE INDEX workflows_running ON workflows (due_at) WHERE state = 'running';
+  CREATE INDEX workflows_incident ON workflows (incident_id);
+
+  CREATE TABLE remediations (
+    id BIGINT PRIMARY KEY,
+    policy TEXT NOT NULL,
+    incident_id BIGINT NOT NULL,
+    at BIGINT NOT NULL,
+    verify_at BIGINT,
+    doc TEXT NOT NULL
+  );
+  CREATE INDEX remediations_incident ON remediations (incident_id);
+  CREATE INDEX remediations_policy ON remediations (policy, id);
+  CREATE INDEX remediations_verify ON remediations (verify_at) WHERE verify_at IS NOT NULL;
+  `,
 ]
 
 const SERIAL = {

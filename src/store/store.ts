@@ -9,6 +9,7 @@ import { migrate } from './migrations.ts'
 import { openPostgres } from './postgres.ts'
 import type { Driver, Sql } from './sql.ts'
 import { openSqlite } from './sqlite.ts'
+import * as workflows from './workflows.ts'
 
 /**
  * Opens the store and brings its schema up to date.
@@ -80,6 +81,12 @@ function reads(sql: Sql): Reads {
     auditRows: (after, limit) => audit.auditRows(sql, after, limit),
     auditHead: () => audit.auditHead(sql),
     newestAudit: (target, limit) => audit.newestAudit(sql, target, limit),
+    workflow: (id) => workflows.workflow(sql, id),
+    workflows: (query) => workflows.workflows(sql, query),
+    dueWorkflows: (owner, now, limit) => workflows.dueWorkflows(sql, owner, now, limit),
+    nextWorkflowDue: () => workflows.nextWorkflowDue(sql),
+    remediations: (query) => workflows.remediations(sql, query),
+    remediationsToVerify: (now, limit) => workflows.remediationsToVerify(sql, now, limit),
     async heartbeats() {
       const rows = await sql.all('SELECT source, last_at, missing FROM heartbeats ORDER BY source')
       return rows.map((row) => ({
@@ -125,6 +132,13 @@ function transaction(sql: Sql): Tx {
     nextSilenceId: () => chatops.nextSilenceId(sql),
     saveSilence: (silence) => chatops.saveSilence(sql, silence),
     appendAudit: (entry) => audit.appendAudit(sql, entry),
+    nextWorkflowId: () => workflows.nextWorkflowId(sql),
+    insertWorkflow: (run) => workflows.insertWorkflow(sql, run),
+    claimWorkflow: (id, owner, now, until, steal) => workflows.claimWorkflow(sql, id, owner, now, until, steal),
+    extendWorkflow: (id, fence, until) => workflows.extendWorkflow(sql, id, fence, until),
+    saveWorkflow: (run, fence, release) => workflows.saveWorkflow(sql, run, fence, release),
+    cancelWorkflow: (id, by, now) => workflows.cancelWorkflow(sql, id, by, now),
+    saveRemediation: (remediation) => workflows.saveRemediation(sql, remediation),
     prune: (before, limit) => incidents.prune(sql, before, limit),
     async beat(source, at) {
       await sql.run(
@@ -136,6 +150,11 @@ function transaction(sql: Sql): Tx {
     async markHeartbeats(sources, missing) {
       for (const source of sources) {
         await sql.run('UPDATE heartbeats SET missing = ? WHERE source = ?', [missing ? 1 : 0, JSON.stringify(source)])
+      }
+    },
+    async forgetHeartbeats(sources, before) {
+      for (const source of sources) {
+        await sql.run('DELETE FROM heartbeats WHERE source = ? AND last_at < ?', [JSON.stringify(source), before])
       }
     },
     async setMeta(key, value) {

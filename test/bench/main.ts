@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { chatops } from './chatops.ts'
 import { connections } from './connections.ts'
 import { deliveries } from './deliveries.ts'
+import { failover } from './failover.ts'
 import { ingest1, ingest100, ingestPg, repeats } from './ingest.ts'
 import { isolation } from './isolation.ts'
 import { latency, pageLatency } from './latency.ts'
@@ -29,6 +30,7 @@ const BENCHMARKS: { [name: string]: Benchmark } = {
   replicas,
   isolation,
   chatops,
+  failover,
 }
 
 const USAGE = `node test/bench/main.ts [name…] [--rounds 5] [--seconds 2] [--main src/main.ts] [--profile DIR]

@@ -18,6 +18,7 @@ function partOf(file: string): string {
 /** The outer ring: what wires the rest together may import everything. */
 const OUTER = new Set([
   'src/app.ts',
+  'src/actions.ts',
   'src/chatops.ts',
   'src/destinations.ts',
   'src/pages.ts',

@@ -64,6 +64,7 @@ export function createEdgeDestination(options: EdgeDestinationOptions): Destinat
         timeoutMs,
         signal,
         maxBytes: null,
+        traced: 'edge',
       })
       if ('reason' in answer) return retry(answer.reason, null, answer.sent, 'target')
       const { status, headers } = answer

@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import type { Labels } from '../../core/alert.ts'
+import { ClawError } from '../../core/errors.ts'
 import type { SignalSource } from '../../core/signal.ts'
-import { getJson, resolveUrl } from '../http.ts'
+import { getJson, type JsonAnswer, refusal, resolveUrl } from '../http.ts'
 
 export type PrometheusOptions = {
   url: string
@@ -20,6 +21,11 @@ export type QueryResult = { ok: true; samples: Sample[] } | { ok: false; reason:
 export type Prometheus = SignalSource & {
   /** Instant query at `at` (ms since the epoch; now when absent). A scalar counts as one sample without labels. Never rejects. */
   query(expression: string, at?: number, signal?: AbortSignal): Promise<QueryResult>
+  /**
+   * The value of an instant query's first sample; null when it has none, or one that is no number (NaN, infinite).
+   * @throws ClawError as EdgeAdmin does (core/edge.ts); an expression that Prometheus refuses is `invalid`
+   */
+  figure(expression: string, signal: AbortSignal): Promise<number | null>
 }
 
 const point = z.tuple([z.number(), z.string()])
@@ -46,25 +52,41 @@ export function createPrometheus(options: PrometheusOptions): Prometheus {
   const { url, metric = 'openclaw_token_bucket_available', timeoutMs = 3_000 } = options
   resolveUrl('prometheus.url', url, '')
 
-  const query: Prometheus['query'] = async (expression, at, signal = new AbortController().signal) => {
+  const ask = (expression: string, at: number | undefined, signal: AbortSignal): Promise<JsonAnswer> => {
     const parameters: [string, string][] = [['query', expression]]
     if (at !== undefined) parameters.push(['time', String(at / 1_000)])
-    const answer = await getJson(resolveUrl('prometheus.url', url, '/api/v1/query', parameters), { timeoutMs, signal })
+    return getJson(resolveUrl('prometheus.url', url, '/api/v1/query', parameters), {
+      timeoutMs,
+      signal,
+      traced: 'prometheus',
+    })
+  }
+
+  const query: Prometheus['query'] = async (expression, at, signal = new AbortController().signal) => {
+    const answer = await ask(expression, at, signal)
     if (!answer.ok) {
       const error = errorSchema.safeParse(answer.body)
       const said = error.success ? `: ${error.data.error.toWellFormed().slice(0, 300)}` : ''
       return { ok: false, reason: `Prometheus: ${answer.reason}${said}` }
     }
-    const parsed = answerSchema.safeParse(answer.body)
-    if (!parsed.success) return { ok: false, reason: 'Prometheus: the answer is no instant vector or scalar' }
-    const { data } = parsed.data
-    const series = data.resultType === 'vector' ? data.result : [{ metric: {}, value: data.result }]
-    return { ok: true, samples: series.map(({ metric: labels, value }) => sample(labels, value)) }
+    const samples = samplesOf(answer.body)
+    return samples === null ? { ok: false, reason: NO_VECTOR } : { ok: true, samples }
   }
 
   return {
     name: 'prometheus',
     query,
+    async figure(expression, signal) {
+      const answer = await ask(expression, undefined, signal)
+      if (!answer.ok) {
+        const said = errorSchema.safeParse(answer.body).data?.error
+        throw refusal(answer, { where: 'Prometheus', credentials: 'prometheus.url', address: 'prometheus.url', said })
+      }
+      const samples = samplesOf(answer.body)
+      if (samples === null) throw new ClawError('unavailable', NO_VECTOR)
+      const value = samples[0]?.value
+      return value !== undefined && Number.isFinite(value) ? value : null
+    },
     async presence(region, signal) {
       const series = selector(metric, region)
       const answer = await query(
@@ -82,6 +104,17 @@ export function createPrometheus(options: PrometheusOptions): Prometheus {
       return ratio !== undefined && ratio >= 0 && ratio <= 1 ? ratio : null
     },
   }
+}
+
+const NO_VECTOR = 'Prometheus: the answer is no instant vector or scalar'
+
+/** Null for anything but an instant vector or a scalar. */
+function samplesOf(body: unknown): Sample[] | null {
+  const parsed = answerSchema.safeParse(body)
+  if (!parsed.success) return null
+  const { data } = parsed.data
+  const series = data.resultType === 'vector' ? data.result : [{ metric: {}, value: data.result }]
+  return series.map(({ metric, value }) => sample(metric, value))
 }
 
 function sample(labels: Labels, [seconds, value]: [number, string]): Sample {

@@ -1,9 +1,9 @@
 import type { Destination, Renderer, StepInput, StepResult } from '../../core/delivery.ts'
-import type { IncidentView, StoryEvent } from '../../core/view.ts'
+import { type IncidentView, isProgress, type StoryEvent } from '../../core/view.ts'
 import { sendReply } from './answer.ts'
 import { createClient, type Metadata, type Slack } from './client.ts'
 import { type Failure, judge } from './errors.ts'
-import { PACING, REPLY_INTERVAL_MS } from './limits.ts'
+import { PACING, PROGRESS_INTERVAL_MS, REPLY_INTERVAL_MS } from './limits.ts'
 import { storyReply, topMessage } from './message.ts'
 import { newestSeq, openingSeq, readSettings, readState, type SlackSettings, type SlackState } from './state.ts'
 
@@ -16,6 +16,9 @@ export type SlackOptions = {
   timeoutMs?: number | undefined
   logger?: { warn(fields: { [key: string]: unknown }, message: string): void } | undefined
 }
+
+/** Why a reply waits. */
+const HELD = 'At most one push a minute, and progress every few seconds'
 
 /** How far clocks (ours and Slack's) may differ when a lost message is looked for. */
 const CLOCK_SLACK_MS = 10 * 60_000
@@ -83,9 +86,22 @@ class Step {
     if (found !== null) return found
     const { ts, version } = this.#state
     if (ts === null) return this.#post()
-    if (version < this.#incident.version) return this.#edit(ts)
     const events = this.#untold()
+    if (version < this.#incident.version) {
+      // Steps follow each other within seconds: message and thread tell of several at once.
+      const at = events.length > 0 && events.every(isProgress) ? this.#replyFrom(events) : null
+      return at === null ? this.#edit(ts) : this.#later(at, HELD)
+    }
     return events.length === 0 ? this.#shown(this.#state) : this.#reply(ts, events)
+  }
+
+  /** When these may be told as a reply; null for now. Pushes wait for pushes, progress not as long as other quiet lines. */
+  #replyFrom(events: StoryEvent[]): number | null {
+    const { lastPushAt, lastReplyAt } = this.#state
+    const push = events.some((event) => event.push)
+    const last = push ? lastPushAt : lastReplyAt
+    const interval = !push && events.some(isProgress) ? PROGRESS_INTERVAL_MS : REPLY_INTERVAL_MS
+    return last !== null && this.#input.now < last + interval ? last + interval : null
   }
 
   /** Finds what a lost answer left behind, for it would be posted twice. Null when there is nothing. */
@@ -165,13 +181,21 @@ class Step {
     return this.#shown({ ...this.#state, version: this.#incident.version })
   }
 
-  async #reply(ts: string, events: StoryEvent[]): Promise<StepResult> {
-    const { channel, lastPushAt, lastReplyAt, told } = this.#state
+  async #reply(ts: string, untold: StoryEvent[]): Promise<StepResult> {
+    const { channel, lastPushAt, told } = this.#state
     const { now } = this.#input
+    let events = untold
+    let held = this.#replyFrom(events)
+    const push = events.findIndex((event) => event.push)
+    if (held !== null && push > 0 && events.slice(0, push).some(isProgress)) {
+      // A push that must wait does not hold up the progress before it.
+      const before = events.slice(0, push)
+      const from = this.#replyFrom(before)
+      if (from === null) events = before
+      held = from === null ? null : Math.min(from, held)
+    }
+    if (held !== null) return this.#later(held, HELD)
     const pushes = events.some((event) => event.push)
-    const last = pushes ? lastPushAt : lastReplyAt
-    if (last !== null && now < last + REPLY_INTERVAL_MS)
-      return this.#later(last + REPLY_INTERVAL_MS, 'At most one reply a minute')
     const upto = newestSeq(events)
     const news = events.some((event) => event.push && event.seq > told)
     const mention = news && this.#incident.state === 'open' ? this.#mention() : null

@@ -33,6 +33,12 @@ export const LIMITS = {
 export const REPLY_INTERVAL_MS = 60_000
 
 /**
+ * Progress of work on the edge comes in lines of a few seconds each: one edit and one reply for all of them in this time, 12
+ * edits a minute of the 50 that chat.update allows, and far below one message a second in the channel.
+ */
+export const PROGRESS_INTERVAL_MS = 5_000
+
+/**
  * After a request that we gave up on: it may still be worked on over there, so a look for its message waits this long.
  */
 export const SETTLE_MS = 2_000

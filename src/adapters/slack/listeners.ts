@@ -158,7 +158,10 @@ export function createListeners(options: SlackInboundOptions & { ackMs: number }
     try {
       const preview = await within(MODAL_MS / 2, inbox.preview(request))
       if (preview === null || !preview.ok) return false
-      const notable = await within(MODAL_MS / 4, takesNote(request, preview))
+      const notable = await within(
+        MODAL_MS / 4,
+        takesNote(request, preview).catch(() => false),
+      )
       const { text, incident, user } = request
       const view = confirmView({ text, incident, user, address, at: clock() }, preview, notable ?? false)
       if (view === null) return false

@@ -19,6 +19,7 @@ export function topMessage(renderer: Renderer, incident: IncidentView, now: numb
     .filter(Boolean)
     .join('\n')
   const next = cutMrkdwn(part('next') || escapeBare(incident.nextStep.slice(0, 300)), 700)
+  const verdict = cutMrkdwn(part('verdict'), 1_500)
   const summary = part('summary')
   const links = part('links')
   const alerts = part('alerts')
@@ -27,6 +28,7 @@ export function topMessage(renderer: Renderer, incident: IncidentView, now: numb
   const blocks = firstThatFits(
     [1, 0.6, 0.3, 0.1].map((share) => () => [
       ...section(lead),
+      ...section(verdict),
       ...section(cutMrkdwn(summary, 2_800 * share)),
       ...section(cutMrkdwn(alerts, 2_800 * share)),
       ...context(cutMrkdwn(links, LIMITS.sectionText * share)),

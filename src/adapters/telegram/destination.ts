@@ -1,9 +1,9 @@
 import type { Destination, Renderer, StepInput, StepResult } from '../../core/delivery.ts'
-import type { StoryEvent } from '../../core/view.ts'
+import { isProgress, type StoryEvent } from '../../core/view.ts'
 import { type Bot, type Content, createBot } from './client.ts'
 import { type Failure, judge } from './errors.ts'
 import { incidentKeyboard } from './keyboard.ts'
-import { PACING, PUSH_INTERVAL_MS } from './limits.ts'
+import { PACING, PROGRESS_INTERVAL_MS, PUSH_INTERVAL_MS } from './limits.ts'
 import { mainMessage, pushReply } from './message.ts'
 import { highest, Probes } from './probe.ts'
 import { sayReply } from './reply.ts'
@@ -44,6 +44,11 @@ export function createTelegramDestination(options: TelegramOptions): Destination
   }
 }
 
+const HELD = 'At most one push a minute, and progress every few seconds'
+
+/** No reply is announced. */
+const NO_REPLY = { replyAfter: null, replyUpto: null } as const
+
 class Step {
   readonly #bot: Bot
   readonly #probes: Probes
@@ -64,8 +69,10 @@ class Step {
       version: 0,
       storySeq: -1,
       lastPushAt: null,
+      lastReplyAt: null,
       replies: [],
       replyAfter: null,
+      replyUpto: null,
       postAfter: null,
     }
   }
@@ -74,16 +81,32 @@ class Step {
     const { messageId, version } = this.#state
     const { inDoubt, incident } = this.#input
     if (messageId === null) return inDoubt ? this.#findMain() : this.#post()
-    const events = this.#pushes()
+    const events = this.#untold()
     // The doubt comes first: once the message is edited nobody would know of it any more.
     if (inDoubt && this.#state.replyAfter !== null && events.length > 0)
       return this.#findReply(messageId, events, this.#state.replyAfter)
     if (version < incident.version) {
       // Else a lost answer to the edit would look like a lost reply.
-      if (this.#state.replyAfter !== null) return this.#shown({ ...this.#state, replyAfter: null })
-      return this.#edit(messageId, events)
+      if (this.#state.replyAfter !== null) return this.#shown({ ...this.#state, ...NO_REPLY })
+      // Steps follow each other within seconds: message and reply tell of several at once.
+      const at = this.#progressOnly() ? this.#replyFrom(events) : null
+      return at === null ? this.#edit(messageId, events) : this.#later(messageId, at)
     }
     return events.length === 0 ? this.#shown(this.#told()) : this.#reply(messageId, events)
+  }
+
+  /** When these may be told as a reply; null for now. */
+  #replyFrom(events: StoryEvent[]): number | null {
+    const { lastPushAt, lastReplyAt } = this.#state
+    const push = events.some((event) => event.push)
+    const last = push ? lastPushAt : lastReplyAt
+    const interval = push ? PUSH_INTERVAL_MS : PROGRESS_INTERVAL_MS
+    return last !== null && this.#input.now < last + interval ? last + interval : null
+  }
+
+  #progressOnly(): boolean {
+    const news = this.#input.incident.story.filter((event) => event.seq > this.#state.storySeq)
+    return news.length > 0 && news.every(isProgress)
   }
 
   async #post(): Promise<StepResult> {
@@ -116,7 +139,7 @@ class Step {
     this.#probes.forget(this.#key('main'))
     this.#probes.sent(this.#state.chat, messageId, this.#key('main'))
     const { version, story } = this.#input.incident
-    const told = { storySeq: newestSeq(story), replyAfter: null, postAfter: null }
+    const told = { storySeq: newestSeq(story), ...NO_REPLY, postAfter: null }
     return this.#shown({ ...this.#state, messageId, version, ...told })
   }
 
@@ -131,50 +154,85 @@ class Step {
       if (failure.kind !== 'same') return await this.#failed(failure, null)
     }
     const shown = { ...this.#state, version: this.#input.incident.version }
-    return this.#shown(events.length === 0 ? this.#told(shown) : { ...shown, replyAfter: await this.#highestKnown() })
+    return this.#shown(events.length === 0 ? this.#told(shown) : { ...shown, ...(await this.#announced(events)) })
   }
 
-  async #reply(messageId: number, events: StoryEvent[]): Promise<StepResult> {
-    const { chat, lastPushAt, replyAfter } = this.#state
-    const { now, signal } = this.#input
-    if (lastPushAt !== null && now < lastPushAt + PUSH_INTERVAL_MS) {
-      const state = { ...this.#state, replyAfter: null }
-      const at = lastPushAt + PUSH_INTERVAL_MS
-      return { outcome: 'later', state, reference: String(messageId), at, reason: 'At most one reply a minute' }
-    }
+  async #reply(messageId: number, untold: StoryEvent[]): Promise<StepResult> {
+    const { chat, replyAfter, replyUpto } = this.#state
+    const events = this.#batch(untold)
+    const at = this.#replyFrom(events)
+    if (at !== null) return this.#later(messageId, at)
     // Stored before anything is sent: only so is a crash in between noticed.
-    if (replyAfter === null) return this.#shown({ ...this.#state, replyAfter: await this.#highestKnown() })
+    if (replyAfter === null || replyUpto !== newestSeq(events)) {
+      return this.#shown({ ...this.#state, ...(await this.#announced(untold)) })
+    }
     const { thread, notify } = this.#settings
     try {
-      const to = { chat, thread, replyTo: messageId, silent: !notify }
-      return this.#replied(await this.#bot.send(to, this.#push(events), signal))
+      const silent = !notify || !events.some((event) => event.push)
+      const to = { chat, thread, replyTo: messageId, silent }
+      return this.#replied(await this.#bot.send(to, this.#push(events), this.#input.signal), events)
     } catch (error) {
       return await this.#failed(judge(error), this.#key('reply'), replyAfter)
     }
   }
 
-  async #findReply(messageId: number, events: StoryEvent[], after: number): Promise<StepResult> {
+  async #findReply(messageId: number, untold: StoryEvent[], after: number): Promise<StepResult> {
+    // Of an older Claw it is not known how far its reply told.
+    const { replyUpto } = this.#state
+    const sent = untold.filter((event) => replyUpto === null || event.seq <= replyUpto)
+    const events = sent.length > 0 ? sent : this.#batch(untold)
     const sought = { chat: this.#state.chat, content: this.#push(events), after, repliesTo: [messageId] }
     const result = await this.#probes.search(this.#key('reply'), this.#input, sought)
-    if ('found' in result) return this.#replied(result.found)
+    if ('found' in result) return this.#replied(result.found, events)
     if ('failure' in result) return this.#failed(result.failure, null)
-    return this.#reply(messageId, events)
+    return this.#reply(messageId, untold)
   }
 
-  #replied(id: number): StepResult {
+  #replied(id: number, events: StoryEvent[]): StepResult {
     this.#probes.forget(this.#key('reply'))
     this.#probes.sent(this.#state.chat, id, this.#key('reply'))
-    const replies = withReply(this.#state.replies, id)
-    return this.#shown({ ...this.#told(), lastPushAt: this.#input.now, replies, replyAfter: null })
+    const { now } = this.#input
+    const state: TelegramState = {
+      ...this.#state,
+      ...NO_REPLY,
+      storySeq: Math.max(this.#state.storySeq, newestSeq(events)),
+      replies: withReply(this.#state.replies, id),
+      lastReplyAt: now,
+      lastPushAt: events.some((event) => event.push) ? now : this.#state.lastPushAt,
+    }
+    const rest = this.#untold().some((event) => event.seq > state.storySeq)
+    return this.#shown(rest ? state : this.#told(state))
   }
 
-  /** What should be noticed and was not told yet. The message itself tells all that came before it was posted. */
-  #pushes(): StoryEvent[] {
-    return this.#input.incident.story.filter((event) => event.push && event.seq > this.#state.storySeq)
+  /**
+   * What the next reply tells: all of it, unless a push must wait; the progress before that goes ahead. What was announced is
+   * sent as it was announced.
+   */
+  #batch(untold: StoryEvent[]): StoryEvent[] {
+    const { replyAfter, replyUpto } = this.#state
+    const announced = replyAfter === null ? [] : untold.filter(({ seq }) => replyUpto !== null && seq <= replyUpto)
+    if (announced.length > 0 && this.#replyFrom(announced) === null) return announced
+    const push = untold.findIndex((event) => event.push)
+    return push > 0 && this.#replyFrom(untold) !== null ? untold.slice(0, push) : untold
+  }
+
+  /** Where a reply would be looked for if its answer were lost, and what it tells. */
+  async #announced(untold: StoryEvent[]): Promise<Pick<TelegramState, 'replyAfter' | 'replyUpto'>> {
+    return { replyAfter: await this.#highestKnown(), replyUpto: newestSeq(this.#batch(untold)) }
+  }
+
+  /** What should be noticed, or told in a reply, and was not yet. The message itself tells all that came before it was posted. */
+  #untold(): StoryEvent[] {
+    const { storySeq } = this.#state
+    return this.#input.incident.story.filter((event) => (event.push || isProgress(event)) && event.seq > storySeq)
   }
 
   #told(state = this.#state): TelegramState {
-    return { ...state, storySeq: Math.max(state.storySeq, newestSeq(this.#input.incident.story)), replyAfter: null }
+    return { ...state, ...NO_REPLY, storySeq: Math.max(state.storySeq, newestSeq(this.#input.incident.story)) }
+  }
+
+  #later(messageId: number, at: number): StepResult {
+    return { outcome: 'later', state: { ...this.#state, ...NO_REPLY }, reference: String(messageId), at, reason: HELD }
   }
 
   #main(): Content {
@@ -200,7 +258,7 @@ class Step {
   /** `done` when nothing is left to do in this state, else `progress`. */
   #shown(state: TelegramState): StepResult {
     const { version, story } = this.#input.incident
-    const quiet = !story.some((event) => event.push && event.seq > state.storySeq)
+    const quiet = !story.some((event) => (event.push || isProgress(event)) && event.seq > state.storySeq)
     const done = state.messageId !== null && state.version >= version && quiet
     const reference = state.messageId === null ? null : String(state.messageId)
     return { outcome: done ? 'done' : 'progress', state, reference }
@@ -215,7 +273,7 @@ class Step {
           chat: failure.chat,
           messageId: null,
           version: 0,
-          replyAfter: null,
+          ...NO_REPLY,
           postAfter: null,
         })
       case 'retry': {

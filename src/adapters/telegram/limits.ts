@@ -10,6 +10,8 @@ export const LIMITS = {
   /** markup and text together: far over what 4096 characters need, and under the server's own bound for a request */
   html: 32_000,
   storyLines: 5,
+  /** of one silent reply, ours; the rest stands in the story */
+  progressLines: 12,
   /** ids of replies remembered with an incident */
   replies: 20,
   /** ids tried when a lost message of our own is looked for */
@@ -35,6 +37,12 @@ export const LIMITS = {
 
 /** One push reply a minute (contract.md, section 8). */
 export const PUSH_INTERVAL_MS = 60_000
+
+/**
+ * Progress of work on the edge: one edit and one silent reply for all lines of this time. Twelve requests a minute of the 20
+ * that a group takes.
+ */
+export const PROGRESS_INTERVAL_MS = 10_000
 
 /** After a request that we gave up on: it may still be worked on over there, so a look for its message waits this long. */
 export const SETTLE_MS = 2_000

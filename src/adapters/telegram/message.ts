@@ -16,9 +16,14 @@ export function mainMessage(renderer: Renderer, incident: IncidentView, now: num
   return [head, body, next].filter(Boolean).join('\n\n')
 }
 
-/** A reply that notifies: `events` are those it must tell, oldest first, not empty. HTML. */
+/** A reply: `events` are those it must tell, oldest first, not empty; with a push among them it notifies. HTML. */
 export function pushReply(renderer: Renderer, incident: IncidentView, events: StoryEvent[], now: number): string {
-  const event = events.at(-1)
+  const event = events.findLast((one) => one.push) ?? events.at(-1)
+  if (event?.push === false) {
+    const newest = events.slice(-LIMITS.progressLines)
+    const progress = part(renderer, 'progress', { incident, now, events: newest }, LIMITS.text)
+    if (progress) return progress
+  }
   const text = part(renderer, 'push', { incident, now, events: events.slice(-LIMITS.storyLines), event }, LIMITS.text)
   return text || `<b>${escapeBare((event?.text ?? '').slice(0, 300))}</b>\n${nameOf(incident)}`
 }

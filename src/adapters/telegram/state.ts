@@ -14,10 +14,13 @@ export type TelegramState = {
   /** newest story event that the message or a reply has told */
   storySeq: number
   lastPushAt: number | null
+  lastReplyAt: number | null
   /** ids of our replies, newest last, at most 20 */
   replies: number[]
   /** set before a reply may be sent: the highest id that was known then, where a lost reply is looked for */
   replyAfter: number | null
+  /** the newest story event that such a reply tells: a lost one is looked for with the same text */
+  replyUpto: number | null
   /** set when the message itself may have been posted without our knowing: the highest id that was known then */
   postAfter: number | null
 }
@@ -28,8 +31,10 @@ const State = z.object({
   version: z.number(),
   storySeq: z.number(),
   lastPushAt: z.number().nullable().catch(null),
+  lastReplyAt: z.number().nullable().catch(null),
   replies: z.array(z.int()).catch([]),
   replyAfter: z.int().nullable().catch(null),
+  replyUpto: z.number().nullable().catch(null),
   postAfter: z.int().nullable().catch(null),
 })
 

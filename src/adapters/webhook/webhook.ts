@@ -58,6 +58,7 @@ export function createWebhookDestination(options: WebhookOptions): Destination {
         timeoutMs,
         signal,
         maxBytes: null,
+        traced: 'webhook',
       }
       const answer = await exchange(request)
       if ('reason' in answer) {

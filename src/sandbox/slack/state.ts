@@ -197,6 +197,12 @@ export class SlackState extends Recorder {
     return sendSubmit(this, user, view, values, to)
   }
 
+  /** Closes a modal without submitting it; Slack tells nobody unless the view asks for it, and Claw's do not. */
+  dismiss(view: SlackView): void {
+    view.open = false
+    this.tell('view', view)
+  }
+
   /** Opens the app's Home tab (`app_home_opened`). */
   home(user: string, to: Inbound): Promise<SlackAnswer> {
     const ts = String(this.clock() / 1_000)

@@ -221,6 +221,8 @@ test('an acknowledgement made anywhere shows everywhere within one round, once',
     await t.test(way, async (t) => {
       const rig = await opened(t)
       rig.pass(30 * SECOND)
+      await rig.settle()
+      const { edits } = rig.slackMessage()
       await act(rig)
       await rig.settle()
       both(rig, /Acknowledged by Dana at 02:15 UTC/)
@@ -232,7 +234,7 @@ test('an acknowledgement made anywhere shows everywhere within one round, once',
       }
       const events = rig.pagerduty.accepted.map((event) => event.event_action)
       assert.deepEqual(events, ['trigger', 'acknowledge'])
-      assert.equal(rig.slackMessage().edits, 1)
+      assert.equal(rig.slackMessage().edits - edits, 1)
       const acks = (await rig.audit()).filter(({ action, outcome }) => action === 'ack' && outcome === 'done')
       assert.deepEqual(
         acks.map(({ actor }) => actor),

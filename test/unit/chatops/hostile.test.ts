@@ -97,6 +97,9 @@ test('Slack: a double click, a click twice delivered and a modal submitted twice
     [200, 200],
   )
   await slack.again(1)
+  // The lane has room again after what it said by itself.
+  rig.pass(5 * SECOND)
+  await rig.settle()
   await slack.waitFor((state) => state.responses.length > 0)
   await rig.settle()
   const escalations = (await rig.audit()).filter(({ action }) => action === 'escalate')
@@ -202,7 +205,7 @@ test('PagerDuty: forged, missing and foreign signatures are refused, repeats and
   const acks = async () => (await rig.audit()).filter(({ action }) => action === 'ack')
   assert.equal((await acks()).length, 1)
   assert.deepEqual(
-    (await rig.app.parts.store.story(1, 99)).map(({ kind }) => kind),
+    (await rig.app.parts.store.story(1, 99)).map(({ kind }) => kind).filter((kind) => kind !== 'triage'),
     ['opened', 'acknowledged'],
   )
   // Hours later, and over: the same event, under a new id as well, opens nothing.

@@ -66,6 +66,9 @@ test('an acknowledgement taken back on the phone is open again everywhere', asyn
 
 test('a note on the phone is read in both chats; ours in PagerDuty names who wrote it', async (t) => {
   const rig = await opened(t)
+  // The first look at the edge is told in the threads before that; quiet lines wait a minute for each other.
+  rig.pass(2 * MINUTE)
+  await rig.settle()
   await rig.pagerduty.annotate(KEY, 'the deploy of 02:10 looks guilty', 'Lee')
   await shownSoon(rig)
   assert.match(rig.telegramMessage().text, /Lee.*the deploy of 02:10 looks guilty/)

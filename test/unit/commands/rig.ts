@@ -2,6 +2,8 @@ import { type CommandServices, commandSpecs } from '../../../handlers/commands/i
 import type { Access } from '../../../src/core/access.ts'
 import type { CommandRequest, Person, Platform, RegionStatus, Reply } from '../../../src/core/command.ts'
 import type { Store } from '../../../src/core/store.ts'
+import type { EdgeChange } from '../../../src/core/triage.ts'
+import type { WorkflowServices } from '../../../src/core/workflow.ts'
 import { type Commands, createCommands } from '../../../src/engine/commands.ts'
 import { createWorld, silent, TWO_RECEIVERS, type World } from '../../support/engine.ts'
 import { policyOf } from '../../support/policy.ts'
@@ -26,7 +28,10 @@ export const access: Access = {
   roles: {
     viewer: { allow: ['status', 'incidents', 'show', 'oncall', 'help'] },
     responder: {
-      allow: ['ack', 'resolve', 'silence', 'unsilence', 'escalate', 'postmortem', 'take', 'note', 'approve', 'deny'],
+      allow: [
+        ...['ack', 'resolve', 'silence', 'unsilence', 'escalate', 'postmortem', 'take', 'note', 'approve', 'deny'],
+        ...['reconcile', 'reset'],
+      ],
       inherits: 'viewer',
     },
     commander: { allow: ['*'], inherits: 'responder' },
@@ -51,12 +56,20 @@ export function region(name: string, more: Partial<RegionStatus> = {}): RegionSt
   }
 }
 
+/** Neither edge nor cluster: what a test needs of them it puts there. */
+export function nothingOutside(policy = policyOf()): WorkflowServices {
+  return { edge: null, traffic: null, cluster: null, query: null, load: null, settings: policy.actions }
+}
+
 export type Rig = {
   world: World
   store: Store
   commands: Commands
   /** may be replaced by the test */
   services: CommandServices
+  /** edge and cluster are null until the test gives them */
+  outside: WorkflowServices
+  changes: EdgeChange[]
   approvals: { needed: Record<string, number>; expireAfter: number }
   /** types it as that person; a thread's incident where given */
   say(text: string, more?: Partial<CommandRequest> & { as?: string }): Promise<Reply>
@@ -90,8 +103,11 @@ export async function createRig(t: { after(done: () => Promise<void>): void }, y
   const world = await createWorld(t, yaml)
   const { store } = world
   const policy = policyOf(yaml)
+  const outside = nothingOutside(policy)
+  const changes: EdgeChange[] = []
   const approvals = { needed: {} as Record<string, number>, expireAfter: 15 * 60_000 }
   const services: CommandServices = {
+    publicUrl: () => null,
     regions: async () => ({
       regions: [region('A'), region('B')],
       at: world.now() - 8_000,
@@ -105,6 +121,9 @@ export async function createRig(t: { after(done: () => Promise<void>): void }, y
     matching: async () => ({ alerts: 14, regions: ['A', 'B', 'C'], critical: 1 }),
     postmortem: async (id) => (id === 1 ? '# Post-mortem of incident 1\n\nStatus: Draft.\n' : null),
     incident: async (id) => (await store.incidents([id]))[0] ?? null,
+    outside: () => outside,
+    changes: () => changes,
+    reads: store,
   }
   const commands: Commands = createCommands({
     store,
@@ -126,6 +145,8 @@ export async function createRig(t: { after(done: () => Promise<void>): void }, y
     commands,
     services,
     approvals,
+    outside,
+    changes,
     say(text, more) {
       said += 1
       return commands.run(requestOf(`http:${said}`, text, more))

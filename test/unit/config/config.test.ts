@@ -40,7 +40,12 @@ test('an empty file gives the defaults of the contract', async () => {
   )
   assert.deepEqual([...policy.receivers.values()], [{ name: 'default', destinations: [], fallback: null }])
   assert.equal(policy.route.receiver, 'default')
-  assert.deepEqual(policy.heartbeat, { alertname: 'Watchdog', timeout: 300_000, expected: false })
+  assert.deepEqual(policy.heartbeat, {
+    alertname: 'Watchdog',
+    timeout: 300_000,
+    forgetAfter: 604_800_000,
+    expected: false,
+  })
   assert.deepEqual(Object.keys(config.roles), ['viewer', 'responder', 'commander'])
 })
 
@@ -368,7 +373,7 @@ test('what the contract shows in section 8 is taken', () => {
 approvals: { failover: 1, expire_after: 15m }
 alertmanager: { compare_interval: 1m }
 pagerduty: { poll_interval: 30s }
-failover: { traffic: route53, propagation_wait: 60s, soak: 30s, synthetic_load: { url: http://load } }
+failover: { traffic: edge, propagation_wait: 60s, soak: 30s, synthetic_load: { url: http://load } }
 edge: { url: http://e, token: t, regions: { A: { url: http://a } } }
 selftest: { every: 1h }
 heartbeat: { ping_url: http://ping/x }

@@ -1,58 +1,7 @@
 import assert from 'node:assert/strict'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
+import { HOSTILE, night, POLICY, pageOf, words } from './reader.ts'
 import { START, startRig } from './rig.ts'
-
-const HOSTILE = `"'><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 | times: 7 }} javascript:alert(3)`
-
-/** Text of a page as a reader sees it. */
-function words(html: string): string {
-  return html
-    .replace(/<(head|style)[\s\S]*?<\/\1>/g, ' ')
-    .replace(/<[^>]+>/g, ' ')
-    .replaceAll('&quot;', '"')
-    .replaceAll('&lt;', '<')
-    .replaceAll('&gt;', '>')
-    .replaceAll('&amp;', '&')
-    .replace(/\s+/g, ' ')
-}
-
-async function pageOf(res: Response, status = 200): Promise<string> {
-  const html = await res.text()
-  assert.equal(res.status, status, html)
-  assert.equal(res.headers.get('content-type'), 'text/html; charset=utf-8')
-  const policy = res.headers.get('content-security-policy') ?? ''
-  for (const part of ["default-src 'none'", "style-src 'self'", "form-action 'self'", "frame-ancestors 'none'"]) {
-    assert.ok(policy.includes(part), policy)
-  }
-  assert.equal(res.headers.get('x-content-type-options'), 'nosniff')
-  assert.equal(res.headers.get('cache-control'), 'no-store')
-  for (const tag of html.match(/<[^>]+>/g) ?? []) {
-    assert.doesNotMatch(tag, /^<(script|img|iframe|object|base)|\s(on\w+|style)\s*=|=\s*"?\s*javascript:/i)
-  }
-  return html
-}
-
-async function night(t: TestContext) {
-  const rig = await startRig(t)
-  await rig.fire({ name: 'ReplicationJitterHigh', labels: { service: 'billing', severity: 'warning', region: 'C' } })
-  await rig.fire(
-    {
-      labels: { service: 'rating-api', region: 'A' },
-      annotations: { bucket_ratio: '0.04', summary: 'Few tokens left.' },
-    },
-    { labels: { service: 'rating-api', region: 'B' } },
-  )
-  await rig.deliver(
-    { incident: 2, target: 'C0CRITICAL' },
-    { state: 'waiting', reason: 'Slack answered 429.', dueAt: START + 17_000 },
-  )
-  const dead = await rig.deliver(
-    { incident: 2, target: '-1001' },
-    { state: 'dead', reason: 'chat not found', attempts: 1 },
-  )
-  await rig.deliver({ incident: 1, target: 'C0ALERTS' }, { state: 'delivered', reference: '1.2' })
-  return { rig, dead, cookie: await rig.signIn() }
-}
 
 test('whoever is not signed in gets the form and nothing else, without a redirect', async (t) => {
   const { rig } = await night(t)
@@ -62,7 +11,21 @@ test('whoever is not signed in gets the form and nothing else, without a redirec
   const incident = await pageOf(await rig.browse('/incidents/2'), 401)
   assert.match(incident, /name="back" value="\/incidents\/2"/)
   assert.doesNotMatch(incident, /rating-api/)
-  assert.equal((await rig.browse('/deliveries/1/redeliver', '', {})).status, 401)
+  assert.equal((await rig.browse('/commands', '', { command: 'status' })).status, 401)
+  for (const path of [
+    '/deliveries',
+    '/audit',
+    '/silences',
+    '/config',
+    '/charts',
+    '/console-data/charts',
+    '/answers/x',
+    '/events',
+  ]) {
+    const res = await rig.browse(path)
+    assert.equal(res.status, 401, path)
+    assert.doesNotMatch(await res.text(), /rating-api|C0CRITICAL/)
+  }
 })
 
 test('a token signs in for twelve hours, with a cookie that scripts and other sites cannot use', async (t) => {
@@ -146,7 +109,7 @@ test('signing out takes the cookie away', async (t) => {
 test('the first page says what is going on, worst first, and what each destination got', async (t) => {
   const { rig, dead, cookie } = await night(t)
   const html = await pageOf(await rig.browse('/', cookie))
-  assert.match(html, /<meta http-equiv="refresh" content="5">/)
+  assert.match(html, /<noscript><meta http-equiv="refresh" content="10"><\/noscript>/)
   const text = words(html)
   assert.match(text, /2 incidents open 1 × P1 critical · 1 × P2 high · 2 not acknowledged/)
   assert.match(text, /1 dead letter : not delivered, and no further try\. 1 message waits for another try\./)
@@ -157,7 +120,7 @@ test('the first page says what is going on, worst first, and what each destinati
   assert.match(text, /Telegram -1001 Dead letter: chat not found \(1 failed try\) Send again/)
   assert.match(text, /Slack C0ALERTS Delivered 02:15 UTC/)
   assert.match(text, /PagerDuty default On its way/)
-  assert.ok(html.includes(`action="/deliveries/${dead.id}/redeliver"`))
+  assert.ok(html.includes(`name="command" value="deliveries redeliver ${dead.id}"`))
   for (const table of html.match(/<table[\s\S]*?<\/table>/g) ?? []) assert.match(table, /<caption/)
   assert.doesNotMatch(html, /\/sandbox\//)
 })
@@ -189,26 +152,32 @@ test('an incident has a page with story, alerts and reasons', async (t) => {
   assert.doesNotMatch(html, /http-equiv="refresh"/)
   const text = words(html)
   assert.match(text, /Why P1: .*critical/)
-  assert.match(text, /Story .*Opened as P1/)
+  assert.match(text, /Timeline .*Opened as P1/)
   assert.match(text, /TokenBucketDepleted Few tokens left\. Labels alertname TokenBucketDepleted/)
-  assert.match(text, /critical route\.routes\[0\]: level="P1"/)
+  assert.match(text, /critical Because route\.routes\[0\]: level="P1"/)
   assert.match(text, /Pages .*triggered first page/)
   assert.match(html, /href="\/api\/v1\/incidents\/2\/postmortem"/)
 })
 
 test('a dead letter is sent again by a plain form, from our own page only', async (t) => {
   const { rig, dead, cookie } = await night(t)
-  const path = `/deliveries/${dead.id}/redeliver`
-  await pageOf(await rig.browse(path, cookie, { back: '/' }, { origin: 'https://evil.example' }), 403)
-  await pageOf(await rig.browse(path, cookie, { back: '/' }, { 'sec-fetch-site': 'cross-site' }), 403)
+  const form = { command: `deliveries redeliver ${dead.id}`, back: '/incidents/2' }
+  const token = rig.session.formToken('Dana')
+  await pageOf(await rig.browse('/commands', cookie, { ...form, token }, { origin: 'https://evil.example' }), 403)
+  await pageOf(await rig.browse('/commands', cookie, { ...form, token }, { 'sec-fetch-site': 'cross-site' }), 403)
+  await pageOf(await rig.browse('/commands', cookie, form), 403)
+  await pageOf(await rig.browse('/commands', cookie, { ...form, token: rig.session.formToken('Kim') }), 403)
   assert.equal((await rig.store.delivery(dead.id))?.state, 'dead')
-  const res = await rig.browse(path, cookie, { back: '/incidents/2' })
+  const res = await rig.press(cookie, form)
   assert.equal(res.status, 303)
-  assert.equal(res.headers.get('location'), '/incidents/2')
+  assert.match(res.headers.get('location') ?? '', /^\/incidents\/2\?answer=/)
   assert.equal((await rig.store.delivery(dead.id))?.state, 'pending')
   assert.equal(rig.woken.count, 1)
-  const again = words(await pageOf(await rig.browse(path, cookie, { back: '/' }), 409))
-  assert.match(again, /only what is dead or waiting can be sent again/)
+  const told = words(await pageOf(await rig.browse(res.headers.get('location') ?? '', cookie)))
+  assert.match(told, /Sending delivery \d+ again: incident 2 to telegram:-1001/)
+  const again = await rig.press(cookie, form)
+  const no = words(await pageOf(await rig.browse(again.headers.get('location') ?? '', cookie)))
+  assert.match(no, /That was not done .*is on its way already/)
 })
 
 test('a page that does not exist says so in words', async (t) => {
@@ -228,10 +197,17 @@ test('labels of a hostile author are text on every page', async (t) => {
   })
   await rig.deliver({ incident: 1, target: '-1001' }, { state: 'dead', reason: HOSTILE })
   const cookie = await rig.signIn()
-  for (const path of ['/', '/incidents/1']) {
+  await rig.press(cookie, { command: `note 1 ${HOSTILE}` })
+  await rig.press(cookie, { command: HOSTILE })
+  await rig.press(cookie, { command: `silence service=${JSON.stringify(HOSTILE)} 1h "${HOSTILE.slice(2)}"` })
+  const where = `/config?labels=${encodeURIComponent(`service=${JSON.stringify(HOSTILE)}`)}`
+  for (const path of ['/', '/incidents/1', '/deliveries', '/audit', where]) {
     const html = await pageOf(await rig.browse(path, cookie))
     assert.ok(html.includes('&lt;script&gt;alert(1)'), 'it is shown')
-    assert.doesNotMatch(html, /<script|<img|<b>"|href="(?!\/|#dead|data:image\/svg|http:\/\/alertmanager\.test)/)
+    assert.doesNotMatch(
+      html,
+      /<script(?! src="\/assets\/)|<img|<b>"|href="(?!\/|#|data:image\/svg|http:\/\/alertmanager\.test)/,
+    )
     assert.ok(!words(html).includes('49'), 'template code is not run')
   }
 })
@@ -243,14 +219,27 @@ test('the sandbox signs everybody in and shows what to try', async (t) => {
   const html = await pageOf(res)
   assert.match(html, /<form method="post" action="\/sandbox\/scenarios\/merge-bug">/)
   assert.match(html, /href="\/sandbox\/state"/)
+  assert.match(html, /href="\/sandbox\/"/)
   assert.equal((await rig.get('/incidents', { cookie })).status, 200)
+  const first = await pageOf(await rig.browse('/silences'))
+  assert.ok(first.includes(`name="token" value="${rig.session.formToken('Dana')}"`), 'its forms work at once')
 })
 
-test('the style sheet is served, and what goes wrong inside is a page that tells nothing of it', async (t) => {
+test('styles and scripts are served for ever, and what goes wrong inside is a page that tells nothing of it', async (t) => {
   const { rig, cookie } = await night(t)
-  const css = await rig.browse('/console.css')
-  assert.equal(css.headers.get('content-type'), 'text/css; charset=utf-8')
-  assert.match(await css.text(), /prefers-color-scheme: dark/)
+  const home = await pageOf(await rig.browse('/', cookie))
+  const files = [...home.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map((match) => match[1] ?? '')
+  assert.equal(files.length, 4)
+  for (const file of files) {
+    const res = await rig.browse(file)
+    assert.equal(res.status, 200)
+    assert.equal(res.headers.get('cache-control'), 'public, max-age=31536000, immutable')
+    assert.equal(res.headers.get('content-security-policy'), POLICY)
+    assert.match(res.headers.get('content-type') ?? '', /^text\/(css|javascript); charset=utf-8$/)
+    assert.ok((await res.text()).length > 500)
+  }
+  await pageOf(await rig.browse('/assets/css.000000000000.css'), 404)
+  await pageOf(await rig.browse('/assets/..%2f..%2fpackage.json'), 404)
   rig.store.countIncidents = () => Promise.reject(new Error('SQLITE_CORRUPT: secret detail'))
   const html = await pageOf(await rig.browse('/', cookie), 500)
   assert.match(words(html), /Claw could not make this page/)

@@ -5,14 +5,19 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import express from 'express'
 import { pino } from 'pino'
-import { redeliver } from '../../../handlers/api/deliveries.ts'
+import { stringify } from 'yaml'
 import { apiRoutes } from '../../../handlers/api/routes.ts'
+import { linkOwner, useLink } from '../../../handlers/commands/console.ts'
+import { commandSpecs } from '../../../handlers/commands/index.ts'
 import { createRenderer } from '../../../src/adapters/liquid/renderer.ts'
-import { parseConfig } from '../../../src/config/index.ts'
-import { type ConsoleDeps, createConsole } from '../../../src/console/console.ts'
-import { refusal } from '../../../src/core/command.ts'
+import { accessOf } from '../../../src/chatops.ts'
+import { parseConfig, redact } from '../../../src/config/index.ts'
+import { type ConsoleDeps, createConsole, type Watch } from '../../../src/console/console.ts'
+import type { CommandRequest } from '../../../src/core/command.ts'
 import type { Delivery, DeliveryState, Store } from '../../../src/core/store.ts'
+import { createCommands } from '../../../src/engine/commands.ts'
 import { createIngest } from '../../../src/engine/ingest.ts'
+import { createServices } from '../../../src/engine/services.ts'
 import { createSignals } from '../../../src/engine/signals.ts'
 import { createViews } from '../../../src/engine/view.ts'
 import { createApi } from '../../../src/http/api.ts'
@@ -20,6 +25,7 @@ import { problemHandler } from '../../../src/http/problem.ts'
 import { listen } from '../../../src/http/server.ts'
 import { createSession } from '../../../src/http/session.ts'
 import { openStore } from '../../../src/store/store.ts'
+import { nothingOutside } from '../commands/rig.ts'
 
 export const START = Date.UTC(2026, 4, 4, 2, 15)
 
@@ -28,6 +34,16 @@ public_url: http://claw.test
 pagerduty: { routing_key: '0123456789abcdef0123456789abcdef' }
 slack: { bot_token: xoxb-1 }
 telegram: { bot_token: '1:a' }
+people:
+  - { name: Dana, roles: [commander] }
+  - { name: Kim, roles: [commander] }
+  - { name: Vic, roles: [viewer], telegram: 4713 }
+approvals: { failover: 1 }
+time_intervals:
+  - name: nights
+    time_intervals: [{ times: [{ start_time: '00:00', end_time: '06:00' }] }]
+maintenance:
+  - { name: upgrade, matchers: ['service="staging"'], time_intervals: [nights], note: the yearly one }
 receivers:
   - name: critical
     pagerduty: {}
@@ -56,46 +72,94 @@ export type Fired = {
 /** The API and the console over real HTTP, on a real store; no lanes run, so a delivery moves only when a test moves it. */
 export async function startRig(
   t: TestContext,
-  options: { sandbox?: boolean; publicUrl?: string; tokens?: Record<string, string> } = {},
+  options: {
+    sandbox?: boolean
+    publicUrl?: string
+    tokens?: Record<string, string>
+    watch?: Watch
+    prometheus?: ReturnType<ConsoleDeps['prometheus']>
+  } = {},
 ) {
   const dir = mkdtempSync(join(tmpdir(), 'claw-console-'))
   const store = await openStore(`sqlite:${join(dir, 'claw.db')}`)
-  const { policy } = parseConfig(CONFIG, { env: {}, readFile: () => '' })
+  const { policy, config } = parseConfig(CONFIG, { env: {}, readFile: () => '' })
   const time = { now: START }
   const clock = () => time.now
   const publicUrl = () => options.publicUrl ?? 'http://claw.test'
   const tokens: Record<string, string> = options.tokens ?? { Dana: 'dana-token', Kim: 'kim-token' }
   const views = createViews({ store, policy: () => policy, signals: createSignals([], clock), publicUrl })
   const ingest = createIngest({ store, policy: () => policy, clock, believes: () => false, onStored: () => {} })
-  const session = createSession({ tokens: () => tokens, clock, publicUrl })
+  const people = { names: config.people.map(({ name }) => name) }
+  const session = createSession({
+    tokens: () => tokens,
+    people: () => people.names,
+    key: () => 'a key',
+    clock,
+    publicUrl,
+  })
   const woken = { count: 0 }
   const errors: unknown[] = []
   const wake = () => {
     woken.count += 1
   }
-  const run = async () => refusal('unavailable', 'No commands here.')
-  const api = { store, viewOf: views.of, clock, wake, run }
+  const services = createServices({
+    store,
+    edge: () => null,
+    onCall: async () => null,
+    clock,
+    specs: () => commandSpecs,
+    renderPostmortem: async () => null,
+    prepareApproval: (id) => commands.approval(id),
+    outside: () => nothingOutside(policy),
+    changes: () => [],
+    publicUrl,
+  })
+  const commands = createCommands({
+    store,
+    specs: commandSpecs,
+    services,
+    access: () => accessOf(config),
+    policy: () => policy,
+    approvals: () => ({ needed: { automation: 1 }, expireAfter: 900_000 }),
+    believes: () => false,
+    clock,
+    log: pino({ level: 'silent' }),
+    onStored: wake,
+    onRun: () => {},
+  })
+  const run = (request: CommandRequest) => commands.run(request)
   const sandbox: ConsoleDeps['sandbox'] = options.sandbox
-    ? { person: 'Dana', scenarios: [{ name: 'merge-bug', text: 'A patch drops updates.' }] }
+    ? { person: 'Dana', scenarios: [{ name: 'merge-bug', text: 'A patch drops updates.' }], page: '/sandbox/' }
     : null
   const app = express()
   app.disable('x-powered-by')
-  app.use('/api/v1', createApi({ session, routes: apiRoutes(api) }))
-  app.use(
-    createConsole({
-      store,
-      viewOf: views.of,
-      renderer: createRenderer({ root: 'templates' }),
-      session,
-      redeliver: (id) => redeliver(api, id),
-      sandbox,
-      clock,
-      onError: (error) => errors.push(error),
-    }),
-  )
+  app.use('/api/v1', createApi({ session, routes: apiRoutes({ store, viewOf: views.of, clock, wake, run }) }))
+  const { router, feed } = createConsole({
+    store,
+    viewOf: views.of,
+    renderer: createRenderer({ root: 'templates' }),
+    session,
+    links: {
+      owner: (token) => linkOwner(store, token, clock()),
+      use: (token) => store.write((tx) => useLink(tx, token, clock())),
+    },
+    run,
+    commands: commandSpecs,
+    policy: () => policy,
+    configuration: () => stringify(redact(config)).split('\n'),
+    watch: () => options.watch ?? null,
+    prometheus: () => options.prometheus ?? null,
+    sandbox,
+    version: '1.2.3',
+    clock,
+    onError: (error) => errors.push(error),
+    timer: false,
+  })
+  app.use(router)
   app.use(problemHandler(pino({ level: 'silent' })))
   const server = await listen(app, '127.0.0.1', 0)
   t.after(async () => {
+    feed.close()
     await server.close(0)
     await store.close()
     rmSync(dir, { recursive: true, force: true })
@@ -155,6 +219,9 @@ export async function startRig(
   return {
     url: server.url,
     store: store as Store,
+    feed,
+    people,
+    session,
     time,
     tokens,
     woken,
@@ -174,6 +241,10 @@ export async function startRig(
         headers: { ...(cookie === '' ? {} : { cookie }), ...(form ? { origin: server.url } : {}), ...headers },
         ...(form ? { body: new URLSearchParams(form) } : {}),
       }),
+    /** a command's form as the page sends it, with the person's own token */
+    press(cookie: string, form: Record<string, string>, as = 'Dana'): Promise<Response> {
+      return this.browse('/commands', cookie, { token: session.formToken(as), ...form })
+    },
     /** the cookie of a person who signs in with this token */
     async signIn(token = 'dana-token'): Promise<string> {
       const res = await this.browse('/signin', '', { token })

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { type Incident, newIncident } from '../../../src/core/incident.ts'
 import { buildView, strictUrl } from '../../../src/core/incidentview.ts'
 import type { OccurrenceRow } from '../../../src/core/store.ts'
+import type { WorkflowRun } from '../../../src/core/workflow.ts'
 import { policyOf } from '../../support/policy.ts'
 
 const policy = policyOf()
@@ -151,4 +152,100 @@ test('counts', () => {
     resolved: 4,
     total: 7,
   })
+})
+
+const verdict = {
+  limiter: 'wrong' as const,
+  cause: 'bad version' as const,
+  confidence: 0.9,
+  summary: 'The limiter is wrong.',
+  evidence: [],
+  act: { label: 'Revert 1.9.0', command: 'revert A', risk: 'Back to 1.8.2.' },
+}
+const triage = { at: 2000, regions: [], diverged: { keys: 0, examples: [] }, changes: [], verdict }
+const page = { key: '', generation: 1, revision: 0, state: 'triggered' as const, reason: '' }
+const labels = (made: ReturnType<typeof view>) => made.actions.map(({ label }) => label)
+const run = (more: Partial<WorkflowRun>): WorkflowRun => ({
+  id: 9,
+  kind: 'revert',
+  input: null,
+  title: 'Revert the version in A',
+  regions: ['A'],
+  incident: 12,
+  by: 'Dana',
+  via: 'slack',
+  replyTo: null,
+  state: 'running',
+  steps: [],
+  dueAt: 0,
+  cancelledBy: null,
+  startedAt: 3000,
+  endedAt: null,
+  outcome: null,
+  data: null,
+  ...more,
+})
+
+test('buttons: acknowledge first, then proposals, then what is advised; never more than five', () => {
+  const proposals = [1, 2, 3].map((n) => ({
+    label: `P${n}`,
+    command: `reconcile ${n}`,
+    policy: 'p',
+    at: n,
+    region: 'A',
+  }))
+  assert.deepEqual(labels(view({ pages: [page], triage })), [
+    'Acknowledge',
+    'Revert 1.9.0',
+    'Silence 1 h',
+    'Escalate',
+    'Resolve',
+  ])
+  assert.deepEqual(labels(view({ pages: [page], triage, proposals })), [
+    'Acknowledge',
+    'P3',
+    'P2',
+    'Revert 1.9.0',
+    'Silence 1 h',
+  ])
+  const same = [{ label: 'Revert', command: 'revert A', policy: 'p', at: 1, region: 'A' }]
+  assert.equal(labels(view({ triage, proposals: same })).filter((label) => label.startsWith('Revert')).length, 1)
+  assert.deepEqual(labels(view({ state: 'resolved', triage, proposals })), [])
+})
+
+test('what is under way or was done since is not advised again; what failed is', () => {
+  const advised = (runs: WorkflowRun[]) => labels(view({ triage }, { runs })).includes('Revert 1.9.0')
+  assert.equal(advised([]), true)
+  assert.equal(advised([run({})]), false)
+  assert.equal(advised([run({ state: 'succeeded' })]), false)
+  assert.equal(advised([run({ state: 'succeeded', startedAt: 1000 })]), true, 'before the verdict')
+  assert.equal(advised([run({ state: 'failed' })]), true)
+  assert.equal(advised([run({ kind: 'reset' })]), true)
+})
+
+test('what to do next names the act, the proposal, or what is under way', () => {
+  const next = (incident: Partial<Incident>, runs: WorkflowRun[] = []) => view(incident, { runs }).nextStep
+  assert.equal(next({ pages: [page], triage }), 'Acknowledge it. Revert 1.9.0: press the button, or type revert A.')
+  const proposals = [{ label: 'Reconcile A', command: 'reconcile A', policy: 'conflicts', at: 1, region: 'A' }]
+  assert.equal(next({ triage, proposals }), 'Decide: Reconcile A (reconcile A), proposed by conflicts.')
+  assert.match(next({ triage, proposals }, [run({})]), /^o9 is under way \(Revert the version in A\)/)
+  const right = { ...triage, verdict: { ...verdict, limiter: 'right' as const, cause: 'overload' as const, act: null } }
+  assert.match(next({ triage: right }), /^The limiter is right: scale out/)
+})
+
+test('operations under way are shown, oldest first, with the step that they are at', () => {
+  const step = { attempts: 1, startedAt: 1, endedAt: null, result: null, error: null }
+  const steps = [
+    { ...step, name: 'snapshot', state: 'done' as const },
+    { ...step, name: 'merge', state: 'running' as const },
+  ]
+  const made = view({}, { runs: [run({ id: 10 }), run({ steps }), run({ id: 8, state: 'failed' })] })
+  assert.deepEqual(
+    made.operations.map(({ id, done, step: at }) => [id, done, at]),
+    [
+      ['o9', 1, 'merge'],
+      ['o10', 0, null],
+    ],
+  )
+  assert.equal(made.checklist.length, 6)
 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { MINUTE, SECOND } from '../../../src/core/clock.ts'
+import { HOUR, MINUTE, SECOND } from '../../../src/core/clock.ts'
 import type { SignalSource } from '../../../src/core/signal.ts'
 import { createWorld, firing, PLATFORMS, resolved, type World } from '../../support/engine.ts'
 
@@ -120,6 +120,7 @@ const watchdog = (labels = {}) => {
   const { fingerprint, ...rest } = firing({ alertname: 'Watchdog', severity: 'none' })
   return { ...rest, fingerprint, labels: { alertname: 'Watchdog', severity: 'none', prometheus: 'p1', ...labels } }
 }
+const WEEK = 7 * 24 * HOUR
 const titles = async (world: World) => (await world.all()).map(({ id, state }) => `${id} ${state}`)
 
 test('the heartbeat opens no incident; its silence does, and its return resolves that', async (t) => {
@@ -161,6 +162,43 @@ test('a heartbeat that is configured but was never heard is missing; when it com
   await world.pass(SECOND)
   assert.deepEqual(await titles(world), ['1 resolved'])
   await world.pass(MINUTE)
+  assert.deepEqual(await titles(world), ['1 resolved'])
+})
+
+test('a Prometheus silent for over a week is forgotten and its incident ends, if another one is heard', async (t) => {
+  const world = await createWorld(t)
+  const sources = async () => (await world.store.heartbeats()).map(({ source }) => source)
+  await world.send(watchdog(), watchdog({ prometheus: 'p2' }))
+  await world.pass(6 * MINUTE)
+  await world.send(watchdog({ prometheus: 'p2' }))
+  await world.pass(SECOND)
+  const [p1 = '', p2 = ''] = await sources()
+  const firing = async () => (await world.all()).map((incident) => incident.firing)
+  assert.deepEqual(await firing(), [1], 'p1 is missed')
+  world.wait(WEEK - 6 * MINUTE - SECOND)
+  await world.send(watchdog({ prometheus: 'p2' }))
+  await world.pass(0)
+  assert.deepEqual(await sources(), [p1, p2], 'a week is not over a week')
+  await world.pass(1)
+  assert.deepEqual(await sources(), [p2])
+  assert.deepEqual(await titles(world), ['1 resolved'])
+  await world.pass(MINUTE)
+  assert.deepEqual(await titles(world), ['1 resolved'], 'it is not missed any more')
+  await world.send(watchdog(), watchdog({ prometheus: 'p2' }))
+  await world.pass(SECOND)
+  assert.deepEqual(await sources(), [p1, p2], 'it may come back')
+})
+
+test('the last Prometheus is never forgotten, and a shorter time can be configured', async (t) => {
+  const heartbeat = '{ alertname: Watchdog, timeout: 2m, forget_after: 1h }'
+  const world = await createWorld(t, `alertmanager: { heartbeat: ${heartbeat} }`)
+  await world.send(watchdog(), watchdog({ prometheus: 'p2' }))
+  await world.pass(2 * WEEK)
+  assert.equal((await world.store.heartbeats()).length, 2, 'all are silent: Claw is blind, and says so')
+  assert.deepEqual(await titles(world), ['1 open'])
+  await world.send(watchdog())
+  await world.pass(SECOND)
+  assert.equal((await world.store.heartbeats()).length, 1)
   assert.deepEqual(await titles(world), ['1 resolved'])
 })
 

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import type { EdgeRegion, EdgeRegions } from '../../../src/adapters/edge/edge.ts'
+import type { EdgeRegion, EdgeRegions } from '../../../src/core/edge.ts'
 import { ClawError } from '../../../src/core/errors.ts'
 import { createServices, type RegionsSource, type ServicesDeps } from '../../../src/engine/services.ts'
 import { createWorld, firing, resolved } from '../../support/engine.ts'
+import { nothingOutside } from '../commands/rig.ts'
 
 const REGION: EdgeRegion = {
   region: 'A',
@@ -19,6 +20,9 @@ const REGION: EdgeRegion = {
   requestRate: 5,
   refusedRatio: null,
   refillRate: null,
+  ratingScore: null,
+  jitterSeconds: null,
+  replicas: null,
   nodes: null,
 }
 
@@ -32,6 +36,9 @@ async function setUp(t: TestContext, more: Partial<ServicesDeps> = {}) {
     specs: () => [],
     renderPostmortem: async (id) => `# ${id}`,
     prepareApproval: async () => null,
+    outside: nothingOutside,
+    changes: () => [],
+    publicUrl: () => null,
     ...more,
   })
   return { world, services }

@@ -61,7 +61,19 @@ test('an incident has every field of the contract, in snake_case, with times in 
   assert.equal(res.status, 200)
   assert.equal(res.headers.get('cache-control'), 'no-store')
   const incident = (await res.json()) as Record<string, unknown>
-  const { alerts, deliveries, level_reason, next_step, ...rest } = incident
+  const { alerts, deliveries, level_reason, next_step, checklist, ...rest } = incident
+  const phases = checklist as { phase: string; state: string; by: string | null; at: string | null }[]
+  assert.deepEqual(
+    phases.map(({ phase, state, by, at }) => [phase, state, by, at]),
+    [
+      ['detection', 'done', 'claw', '2026-05-04T02:15:00.000Z'],
+      ['alerting', 'open', null, null],
+      ['switch', 'open', null, null],
+      ['validation', 'open', null, null],
+      ['automation', 'open', null, null],
+      ['post-mortem', 'open', null, null],
+    ],
+  )
   assert.deepEqual(rest, {
     id: '1',
     state: 'open',
@@ -71,6 +83,9 @@ test('an incident has every field of the contract, in snake_case, with times in 
     alert_count: 2,
     firing_count: 2,
     suppressed_count: 0,
+    triage: null,
+    operations: [],
+    proposals: [],
     opened_at: '2026-05-04T02:15:00.000Z',
     updated_at: '2026-05-04T02:15:00.000Z',
     acknowledged_at: null,

@@ -4,8 +4,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { after, before, beforeEach, test } from 'node:test'
 import express from 'express'
+import { createEdgeApi } from '../../../src/sandbox/edge/api.ts'
 import { createEdge, type Edge } from '../../../src/sandbox/edge.ts'
-import { createEdgeApi } from '../../../src/sandbox/edge-api.ts'
 
 let edge: Edge
 let api: ReturnType<typeof createEdgeApi>
@@ -166,4 +166,40 @@ test('conflicts name diverged keys, and every other change answers as the contra
   assert.equal(answers[1]?.body.snapshot, 'snap_1')
   assert.equal(answers[2]?.body.operation, 'op_1')
   assert.equal(api.records().length, 8)
+})
+
+test('a synthetic load answers 200 when it passes and 503 when not; a snapshot can be read', async () => {
+  const passed = await call('GET', '/load?region=A', undefined, { Authorization: '' })
+  assert.equal(passed.status, 200)
+  assert.deepEqual(Object.keys(passed.body), ['sent', 'ok', 'refused', 'errors', 'p95_seconds'])
+  assert.deepEqual([passed.body.sent, passed.body.ok], [100, 100])
+  assert.equal((await call('POST', '/load?region=A', { requests: 250 })).body.sent, 250)
+  problem(await call('POST', '/load?region=Z', { requests: 1 }), 404)
+  problem(await call('POST', '/load?region=A', { requests: 0 }), 400)
+  problem(await call('POST', '/load', { requests: 1 }), 400)
+  edge.press(['A'], { drainPerSecond: 50_000 })
+  edge.step(2_000)
+  const failed = await call('POST', '/load?region=A', { requests: 100 })
+  problem(failed, 503)
+  assert.deepEqual([failed.body.sent, failed.body.refused], [100, 100])
+  const { body } = await call('POST', '/admin/v1/snapshots', { regions: [], by: 'Dana' })
+  const stored = await call('GET', `/admin/v1/snapshots/${body.snapshot}`)
+  assert.deepEqual(
+    stored.body.regions.map((region: { region: string }) => region.region),
+    ['A', 'B'],
+  )
+  problem(await call('GET', '/admin/v1/snapshots/snap_9'), 404)
+})
+
+test('a call that a fault refuses leaves its key free, and a canary at weight 0 is not rated any more', async () => {
+  edge.canary(['A'], { version: '1.10.0', weight: 10, rating: 0.5 })
+  edge.step(10_000)
+  assert.ok((edge.view()[0]?.rating_score ?? 1) < 0.7)
+  edge.faults.add({ kind: 'canary', mode: 'refuse' })
+  edge.faults.add({ kind: 'snapshot', mode: 'missing' })
+  const key = { 'Idempotency-Key': 'canary' }
+  problem(await call('PUT', '/admin/v1/canary', { weight: 0, by: 'Dana' }, key), 503)
+  problem(await call('POST', '/admin/v1/snapshots', { regions: [], by: 'Dana' }), 404)
+  assert.equal((await call('PUT', '/admin/v1/canary', { weight: 0, by: 'Dana' }, key)).status, 200)
+  assert.equal(edge.view()[0]?.rating_score, 0.97)
 })

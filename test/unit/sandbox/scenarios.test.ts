@@ -149,6 +149,25 @@ test('merge-bug: some 12 % fail wrongly; a revert and a reconcile cure it before
   await pass(20)
   assert.deepEqual(world.edge.conflicts(), [])
   assert.ok(!world.alerts.active().some((alert) => alert.labels.alertname === 'WrongRefusals'))
+  assert.ok(
+    world.edge.view().every((view) => view.request_rate > 1_300 && view.jitter_seconds > 0.15),
+    'it still goes on',
+  )
+  const later = await pass(15)
+  assert.ok(![...later].some((one) => /WrongRefusals|Conflicts|Drift/.test(one)), [...later].join(' '))
+})
+
+test('partition: copies age and drift apart in both regions, and the conflicts come when the link heals', async (t) => {
+  const { world, pass } = await stage(t)
+  world.start('partition')
+  const cut = await pass(54)
+  for (const region of ['A', 'B']) {
+    for (const name of ['CrdtSyncLagHigh', 'CrdtDriftHigh'])
+      assert.ok(cut.has(`${name}/${region}/warning`), `${name} ${region}`)
+  }
+  assert.ok(![...cut].some((one) => /critical|Conflicts|Spike/.test(one)), [...cut].join(' '))
+  const healed = await pass(20)
+  for (const region of ['A', 'B']) assert.ok(healed.has(`CrdtConflictsHigh/${region}/warning`), region)
 })
 
 test('bad-canary: an aborted canary does no harm, a forgotten one does', async (t) => {

@@ -124,6 +124,29 @@ test('links in alerts lead to pages that exist and show hostile input as text', 
   assert.equal((await call('GET', '/runbooks/%3Cscript%3E')).status, 404)
 })
 
+test('faults of the edge are set, listed and taken back; not by somebody else’s page', async (t) => {
+  const { url, call, world } = await stage(t)
+  const set = (body: object, headers: Record<string, string> = {}) =>
+    fetch(`${url}/edge-faults`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', ...headers },
+      body: JSON.stringify(body),
+    })
+  assert.equal((await set({ kind: 'reconcile', mode: 'refuse' }, { 'Sec-Fetch-Site': 'cross-site' })).status, 403)
+  assert.equal((await set({ kind: 'reconcile', mode: 'explode' })).status, 400)
+  assert.equal((await set({ mode: 'unhealthy-after-failover' })).status, 201)
+  assert.equal((await set({ kind: 'reconcile', mode: 'refuse', times: 2 })).status, 201)
+  assert.throws(() => world.edge.operations.reconcile([], 'highest-capacity'), /a fault was set/)
+  const { json } = await call('GET', '/edge-faults')
+  assert.deepEqual(json.faults, [
+    { kind: 'failover', mode: 'unhealthy-after-failover', times: 1 },
+    { kind: 'reconcile', mode: 'refuse', times: 1 },
+  ])
+  assert.deepEqual((await call('GET', '/state')).json.edge_faults, json.faults)
+  assert.equal((await call('DELETE', '/edge-faults')).status, 204)
+  assert.deepEqual(world.edge.faults.list(), [])
+})
+
 test('the alertmanager answers what is active, by matchers', async (t) => {
   const { call, world } = await stage(t)
   world.start('alert-storm')

@@ -7,6 +7,7 @@ import { alertsSuite } from './suite-alerts.ts'
 import { deliveriesSuite } from './suite-deliveries.ts'
 import { incidentsSuite } from './suite-incidents.ts'
 import { replicasSuite, schemaSuite } from './suite-schema.ts'
+import { workflowsSuite } from './suite-workflows.ts'
 
 const postgres = await startPostgres()
 after(() => postgres.stop())
@@ -27,6 +28,7 @@ for (const { name, skip, url } of databases) {
     alertsSuite(fresh)
     incidentsSuite(fresh)
     deliveriesSuite(fresh)
+    workflowsSuite(fresh)
     schemaSuite(url)
     if (name === 'PostgreSQL') replicasSuite(url)
   })

@@ -200,6 +200,16 @@ export function alertsSuite(fresh: Fresh): void {
     assert.deepEqual((await store.heartbeats())[0], { source: 'p1', lastAt: T + 5, missing: false })
   })
 
+  test('a heartbeat that came meanwhile is not forgotten', async (t) => {
+    const store = await fresh(t)
+    for (const source of ['p1', 'p2', 'p3']) await store.write((tx) => tx.beat(source, source === 'p2' ? T + 5 : T))
+    await store.write((tx) => tx.forgetHeartbeats(['p1', 'p2', 'unknown'], T + 1))
+    assert.deepEqual(
+      (await store.heartbeats()).map(({ source }) => source),
+      ['p2', 'p3'],
+    )
+  })
+
   test('meta values are replaced', async (t) => {
     const store = await fresh(t)
     assert.equal(await store.meta('k'), null)

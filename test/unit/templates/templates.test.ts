@@ -77,6 +77,39 @@ const url = fc.oneof(
 const labels = fc.dictionary(nasty, nasty, { maxKeys: 8 })
 const time = fc.integer({ min: OPENED_AT, max: OPENED_AT + 1e8 })
 
+const hostileTriage: fc.Arbitrary<IncidentView['triage']> = fc.record({
+  at: time,
+  regions: fc.array(nasty, { maxLength: 3 }),
+  diverged: fc.record({ keys: fc.nat(50), examples: fc.array(nasty, { maxLength: 3 }) }),
+  changes: fc.constant([]),
+  verdict: fc.record({
+    limiter: fc.constantFrom('right', 'wrong', 'unknown'),
+    cause: fc.constant('unknown'),
+    confidence: fc.constant(0.5),
+    summary: nasty,
+    evidence: fc.array(nasty, { maxLength: 6 }),
+    act: fc.option(fc.record({ label: nasty, command: nasty, risk: nasty })),
+  }),
+})
+const hostileOperation = fc.record({
+  id: fc.constant('o9'),
+  kind: nasty,
+  title: nasty,
+  by: nasty,
+  startedAt: time,
+  done: fc.nat(9),
+  step: fc.option(nasty),
+  stopping: fc.boolean(),
+})
+const hostileItem = fc.record({
+  phase: fc.constantFrom('switch', 'post-mortem'),
+  state: fc.constantFrom('open', 'done'),
+  owner: fc.option(nasty),
+  by: fc.constant(null),
+  at: fc.constant(null),
+  note: nasty,
+})
+
 const hostileView: fc.Arbitrary<IncidentView> = fc
   .record({
     id: fc.constant('12'),
@@ -115,13 +148,16 @@ const hostileView: fc.Arbitrary<IncidentView> = fc
     alertmanagerUrl: url,
     onCall: fc.array(nasty, { maxLength: 5 }),
     nextStep: nasty,
+    triage: fc.option(hostileTriage),
+    operations: fc.array(hostileOperation, { maxLength: 4 }),
+    checklist: fc.array(hostileItem, { maxLength: 6 }),
     story: fc
       .array(
         fc.record({
           text: nasty,
           push: fc.boolean(),
           actor: nasty,
-          kind: fc.constantFrom('joined', 'worsened', 'resolved'),
+          kind: fc.constantFrom('joined', 'worsened', 'resolved', 'step'),
         }),
         { maxLength: 50 },
       )
@@ -193,7 +229,8 @@ test('no template is broken', () => {
 })
 
 test('every template that stands there renders and says something', () => {
-  const incident = VARIANTS['worse while open'] as IncidentView
+  const { triage, operations } = VARIANTS.judged as IncidentView
+  const incident = { ...VARIANTS['worse while open'], triage, operations } as IncidentView
   const data = { incident, now, events: incident.story, event: incident.story[2], page: incident.pages[0] }
   const names = readdirSync(TEMPLATES, { recursive: true, encoding: 'utf8' }).filter(
     (n) => n.endsWith('.liquid') && !n.startsWith('shared'),
@@ -228,6 +265,24 @@ for (const value of NASTY) {
         alertmanagerUrl: value,
         onCall: some,
         nextStep: value,
+        triage: {
+          at: now,
+          regions: some,
+          diverged: { keys: 1, examples: some },
+          changes: [],
+          verdict: {
+            limiter: 'wrong',
+            cause: 'divergence',
+            confidence: 1,
+            summary: value,
+            evidence: some,
+            act: { label: value, command: value, risk: value },
+          },
+        },
+        checklist: [{ phase: 'switch', state: 'open', owner: value, by: null, at: null, note: value }],
+        operations: [
+          { id: 'o9', kind: value, title: value, by: value, startedAt: now, done: 1, step: value, stopping: true },
+        ],
         story: some.slice(0, 50).map((text, i) => sampleEvent(i + 1, { text, push: i % 2 === 0 })),
       }),
     )
@@ -272,6 +327,22 @@ test('every message says what a page must say', () => {
   for (const said of must) {
     assert.ok(slack.includes(said), `Slack: ${said}`)
     assert.ok(mainMessage(renderer, incident, now).includes(said), `Telegram: ${said}`)
+  }
+})
+
+test('the verdict is three short lines: what, why, and the act with its risk', () => {
+  const incident = VARIANTS.judged as IncidentView
+  const slack = JSON.stringify(topMessage(renderer, incident, now, null).blocks)
+  const phone = renderer.render('pagerduty/description', { incident, now, page: incident.pages[0] })
+  for (const text of [slack, mainMessage(renderer, incident, now), phone]) {
+    assert.match(text, /3 nodes diverge since 1.9.0 went out/)
+    assert.match(text, /1.8.2 to 1.9.0, 2 min before; 3 nodes are off/)
+    assert.match(text, /revert · Back to 1.8.2/)
+    assert.doesNotMatch(text, /12 % refused/, 'no more than two reasons')
+  }
+  for (const text of [slack, mainMessage(renderer, incident, now)]) {
+    assert.match(text, /o9 · Reconcile A and B \(highest capacity\) · 2 steps done, now: snapshot · policy/)
+    assert.match(text, /1 of 2 done, next: switch \(Dana\)/)
   }
 })
 

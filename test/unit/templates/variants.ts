@@ -3,9 +3,44 @@ import { OPENED_AT, sampleAlert, sampleEvent, sampleView } from '../../fixtures/
 
 const MINUTE = 60_000
 
+const triage: IncidentView['triage'] = {
+  at: OPENED_AT + 5_000,
+  regions: ['A: 4 % left, 1 380/s offered (2.3×), 1 500/s refilled, lag 0.7 s, 2 nodes off, 1.9.0'],
+  diverged: { keys: 50, examples: ['tenant-1001: A 12, B 7'] },
+  changes: [{ at: OPENED_AT - 2 * MINUTE, region: 'A', what: 'version', from: '1.8.2', to: '1.9.0' }],
+  verdict: {
+    limiter: 'wrong',
+    cause: 'bad version',
+    confidence: 0.93,
+    summary: 'The limiter is wrong: 3 nodes diverge since 1.9.0 went out.',
+    evidence: ['A: 1.8.2 to 1.9.0, 2 min before', '3 nodes are off by up to 80 % of capacity', '12 % refused in A'],
+    act: { label: 'Revert 1.9.0', command: 'revert', risk: 'Back to 1.8.2: what the new version brought is gone.' },
+  },
+}
+
 /** Every kind of incident that a message must be able to tell of, as people would meet it. */
 export const VARIANTS: Record<string, IncidentView> = {
   open: sampleView(),
+  judged: sampleView({
+    triage,
+    checklist: [
+      { phase: 'detection', state: 'done', owner: null, by: 'claw', at: OPENED_AT, note: 'An alert was received.' },
+      { phase: 'switch', state: 'open', owner: 'Dana', by: null, at: null, note: '' },
+    ],
+    operations: [
+      {
+        id: 'o9',
+        kind: 'reconcile',
+        title: 'Reconcile A and B (highest capacity)',
+        by: 'policy:conflicts',
+        startedAt: OPENED_AT + 6_000,
+        done: 2,
+        step: 'snapshot',
+        stopping: false,
+      },
+    ],
+    story: [sampleEvent(1), sampleEvent(2, { kind: 'triage', text: 'The limiter is wrong.' })],
+  }),
   'worse while open': sampleView({
     version: 3,
     regions: ['A', 'B', 'C'],

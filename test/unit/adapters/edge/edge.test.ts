@@ -26,7 +26,10 @@ async function edgeOf(t: TestContext, body: unknown, options: Partial<EdgeOption
 }
 
 test('regions: everything the edge says, null for what it leaves out', async (t) => {
-  const { edge, server } = await edgeOf(t, { regions: [region('A', { request_rate: 5 }), { region: 'B' }], at: 'now' })
+  const { edge, server } = await edgeOf(t, {
+    regions: [region('A', { request_rate: 5, rating_score: 0.9, jitter_seconds: 0.02, replicas: 3 }), { region: 'B' }],
+    at: 'now',
+  })
   const answer = await edge.regions(signal)
   const unknown = {
     healthy: null,
@@ -41,6 +44,9 @@ test('regions: everything the edge says, null for what it leaves out', async (t)
     requestRate: null,
     refusedRatio: null,
     refillRate: null,
+    ratingScore: null,
+    jitterSeconds: null,
+    replicas: null,
     nodes: null,
   }
   assert.deepEqual(answer, {
@@ -59,6 +65,9 @@ test('regions: everything the edge says, null for what it leaves out', async (t)
         canaryWeight: 10,
         version: 'v1',
         requestRate: 5,
+        ratingScore: 0.9,
+        jitterSeconds: 0.02,
+        replicas: 3,
       },
       { ...unknown, region: 'B' },
     ],

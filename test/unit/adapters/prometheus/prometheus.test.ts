@@ -94,6 +94,33 @@ test('query: a refusal says what Prometheus said', async (t) => {
   assert.deepEqual(await prometheus.query('('), { ok: false, reason: 'Prometheus: answered 400: parse error' })
 })
 
+test('figure: the first value, null for none, errors thrown', async (t) => {
+  for (const [values, figure] of [
+    [['0.83', '7'], 0.83],
+    [[], null],
+    [['NaN'], null],
+    [['+Inf'], null],
+  ] as const) {
+    const { prometheus, asked } = await answering(t, 200, vector(...values))
+    assert.equal(await prometheus.figure('min(x)', signal), figure)
+    assert.deepEqual([asked().query, asked().time], ['min(x)', null])
+  }
+  const table: [number, unknown, string, string][] = [
+    [
+      400,
+      { status: 'error', errorType: 'bad_data', error: 'parse\nerror' },
+      'invalid',
+      'Prometheus: answered 400: parse error',
+    ],
+    [503, {}, 'unavailable', 'Prometheus: answered 503'],
+    [200, {}, 'unavailable', 'Prometheus: the answer is no instant vector or scalar'],
+  ]
+  for (const [status, body, code, message] of table) {
+    const { prometheus } = await answering(t, status, body)
+    await assert.rejects(prometheus.figure('(', signal), { code, message })
+  }
+})
+
 test('any text can be a region or a metric', () => {
   assert.equal(quoted('a"b\\c\nd\u0000é😀'), '"a\\"b\\\\c\\u000ad\\u0000é😀"')
   assert.equal(quoted('\ud800'), '"\\ufffd"')

@@ -357,3 +357,57 @@ test('broken templates cost the looks, not the message', async (t) => {
   assert.doesNotMatch(JSON.stringify(top()), /<!/)
   assert.match(top()[0]?.text ?? '', /P1/)
 })
+
+const step = (seq: number, text = `o9: step ${seq}.`) => sampleEvent(seq, { kind: 'step', text })
+
+test('progress goes into the thread within seconds, several lines at once, and mentions nobody', async (t) => {
+  const { lane, top, replies } = await world(t, { settings: { mention: '<!here>' } })
+  await lane.settle()
+  const story = [sampleEvent(1), step(2)]
+  lane.change({ story })
+  assert.equal((await lane.settle()).outcome, 'done')
+  lane.now += 1_000
+  lane.change({ story: [...story, step(3)] })
+  const held = await lane.settle()
+  assert.equal(held.outcome === 'later' && held.at, OPENED_AT + 6_000)
+  assert.equal(top()[0]?.edits, 1, 'the message waits with it')
+  lane.change({ story: [...story, step(3), step(4)] })
+  lane.now = OPENED_AT + 6_000
+  assert.equal((await lane.settle()).outcome, 'done')
+  assert.equal(replies().length, 2)
+  assert.match(JSON.stringify(replies()[1]?.blocks), /step 3[\s\S]*step 4/)
+  assert.ok(replies().every(({ broadcast, text }) => !broadcast && !text.includes('!here')))
+  assert.equal(top()[0]?.edits, 2)
+})
+
+test('a push that must wait holds up no progress before it, and tells its own line later', async (t) => {
+  const { lane, replies } = await world(t)
+  await lane.settle()
+  lane.change({ story: [sampleEvent(1), pushed(2)] })
+  await lane.settle()
+  lane.now += 10_000
+  const story = [sampleEvent(1), pushed(2), step(3), pushed(4, 'o9 failed.'), step(5)]
+  lane.change({ story })
+  assert.equal((await lane.settle()).outcome, 'later')
+  assert.equal(replies().length, 2)
+  assert.doesNotMatch(JSON.stringify(replies()[1]?.blocks), /failed/)
+  lane.now += 60_000
+  assert.equal((await lane.settle()).outcome, 'done')
+  assert.match(JSON.stringify(replies()[2]?.blocks), /o9 failed[\s\S]*step 5/)
+})
+
+test('lost progress is found again by its metadata', async (t) => {
+  const { lane, replies, slack } = await world(t)
+  await lane.settle()
+  lane.change({ story: [sampleEvent(1), step(2)] })
+  await lane.step()
+  slack.faults.set({ kind: 'reset_after', match: 'chat.postMessage', times: 1 })
+  assert.equal((await lane.step()).outcome, 'retry')
+  lane.change({ story: [sampleEvent(1), step(2), step(3)] })
+  lane.now += 10_000
+  await lane.settle()
+  lane.now += 10_000
+  assert.equal((await lane.settle()).outcome, 'done')
+  assert.equal(replies().filter(({ blocks }) => JSON.stringify(blocks).includes('step 2')).length, 1)
+  assert.equal(replies().length, 2)
+})

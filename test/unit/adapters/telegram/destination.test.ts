@@ -336,3 +336,66 @@ test('broken templates cost the looks, not the message', async (t) => {
   assert.equal((await lane.settle()).outcome, 'done')
   assert.match(own()[0]?.text ?? '', /^P1 · <b>＠all/)
 })
+
+const step = (seq: number, text = `o9: step ${seq}.`) => sampleEvent(seq, { kind: 'step', text })
+
+test('progress is a silent reply, several lines at once, at most one in ten seconds', async (t) => {
+  const { lane, own } = await world(t)
+  await lane.settle()
+  const story = [sampleEvent(1), step(2)]
+  lane.change({ story })
+  assert.equal((await lane.settle()).outcome, 'done')
+  lane.now += 1_000
+  lane.change({ story: [...story, step(3), step(4)] })
+  const held = await lane.settle()
+  assert.equal(held.outcome === 'later' && held.at, OPENED_AT + 11_000)
+  assert.equal(own()[0]?.edits, 1, 'the message waits with it')
+  lane.now = OPENED_AT + 11_000
+  assert.equal((await lane.settle()).outcome, 'done')
+  assert.deepEqual(
+    own().map(({ silent, replyTo }) => [silent, replyTo]),
+    [
+      [false, null],
+      [true, own()[0]?.id],
+      [true, own()[0]?.id],
+    ],
+  )
+  assert.match(own()[2]?.text ?? '', /step 3\.\n.*step 4\.$/)
+})
+
+test('a push rings although progress came before it; one that must wait lets the progress go ahead', async (t) => {
+  const { lane, own } = await world(t)
+  await lane.settle()
+  const story = [sampleEvent(1), step(2), pushed(3)]
+  lane.change({ story })
+  assert.equal((await lane.settle()).outcome, 'done')
+  assert.deepEqual([own().length, own()[1]?.silent], [2, false])
+  assert.match(own()[1]?.text ?? '', /^Worse: also in C[\s\S]*step 2/)
+  lane.now += 20_000
+  lane.change({ story: [...story, step(4), pushed(5, 'o9 failed.')] })
+  assert.equal((await lane.settle()).outcome, 'later')
+  assert.deepEqual([own().length, own()[2]?.silent], [3, true])
+  assert.doesNotMatch(own()[2]?.text ?? '', /failed/)
+  lane.now += 60_000
+  assert.equal((await lane.settle()).outcome, 'done')
+  assert.deepEqual([own().length, own()[3]?.silent], [4, false])
+  assert.match(own()[3]?.text ?? '', /^o9 failed/)
+})
+
+test('lost progress is found again, and a push that came meanwhile still rings', async (t) => {
+  const { lane, own, telegram } = await world(t)
+  await lane.settle()
+  lane.change({ story: [sampleEvent(1), step(2)] })
+  await lane.step()
+  telegram.faults.set({ kind: 'reset_after', match: 'sendMessage', times: 1 })
+  assert.equal((await lane.step()).outcome, 'retry')
+  lane.change({ story: [sampleEvent(1), step(2), pushed(3)] })
+  assert.equal((await lane.settle()).outcome, 'done')
+  assert.deepEqual(
+    own().map(({ silent }) => silent),
+    [false, true, false],
+  )
+  assert.match(own()[1]?.text ?? '', /step 2/)
+  assert.doesNotMatch(own()[1]?.text ?? '', /also in C/)
+  assert.match(own()[2]?.text ?? '', /^Worse: also in C/)
+})

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { POLICY, pageOf } from './reader.ts'
+import { startRig } from './rig.ts'
+
+type Rig = Awaited<ReturnType<typeof startRig>>
+
+/** An open stream; `next` waits for the next text that comes. */
+async function listen(rig: Rig, cookie: string, headers: Record<string, string> = {}) {
+  const res = await rig.browse('/events', cookie, undefined, headers)
+  const reader = res.body?.pipeThrough(new TextDecoderStream()).getReader()
+  assert.ok(reader)
+  return { res, next: async () => (await reader.read()).value ?? null, cancel: () => reader.cancel() }
+}
+
+test('a page hears that something changed, once for all that happened meanwhile', async (t) => {
+  const rig = await startRig(t)
+  const cookie = await rig.signIn()
+  const { res, next } = await listen(rig, cookie)
+  assert.equal(res.headers.get('content-type'), 'text/event-stream; charset=utf-8')
+  assert.equal(res.headers.get('content-security-policy'), POLICY)
+  assert.equal(await next(), 'retry: 2000\n: hello\n\n')
+  await rig.feed.tick()
+  await rig.fire({ labels: { service: 'a' } })
+  await rig.fire({ labels: { service: 'b' } })
+  await Promise.all([rig.feed.tick(), rig.feed.tick()])
+  assert.match((await next()) ?? '', /^id: 1\nevent: changed\ndata: \d+\n\n$/)
+  await rig.feed.tick()
+  rig.time.now += 15_000
+  await rig.feed.tick()
+  assert.equal(await next(), ': still here\n\n', 'quiet: a comment, no event')
+  rig.time.now += 15_000
+  await rig.feed.tick()
+  assert.match((await next()) ?? '', /event: changed/, 'ages are made anew')
+})
+
+test('who comes back after a break looks again at once', async (t) => {
+  const rig = await startRig(t)
+  const { next } = await listen(rig, await rig.signIn(), { 'last-event-id': '4' })
+  assert.match((await next()) ?? '', /event: changed/)
+})
+
+test('connections are bounded, end with the session, and with Claw', async (t) => {
+  const rig = await startRig(t)
+  await pageOf(await rig.browse('/events'), 401)
+  const dana = await rig.signIn()
+  const kim = await rig.signIn('kim-token')
+  const open = []
+  for (let n = 0; n < 20; n++) open.push(await listen(rig, dana))
+  const more = await rig.browse('/events', dana)
+  assert.equal(more.headers.get('retry-after'), '30')
+  await pageOf(more, 503)
+  const other = await listen(rig, kim)
+  await other.next()
+  assert.equal(rig.feed.size, 21)
+  rig.tokens.Dana = 'another'
+  await rig.feed.tick()
+  assert.equal(rig.feed.size, 1)
+  for (const one of open) {
+    await one.next()
+    assert.equal(await one.next(), null)
+  }
+  rig.feed.close()
+  assert.equal(await other.next(), null)
+  assert.equal(rig.feed.size, 0)
+  await pageOf(await rig.browse('/events', kim), 503)
+})
+
+test('a live page whose session is over loads itself anew instead of emptying itself', async (t) => {
+  const rig = await startRig(t)
+  const res = await rig.browse('/', '', undefined, { 'hx-request': 'true' })
+  assert.deepEqual([res.status, res.headers.get('hx-refresh'), await res.text()], [401, 'true', ''])
+})
+
+test('a live page fetches itself without what was said once', async (t) => {
+  const rig = await startRig(t)
+  const cookie = await rig.signIn()
+  const html = await pageOf(await rig.browse('/deliveries?state=dead&answer=x', cookie))
+  assert.match(html, /hx-get="\/deliveries\?state=dead" hx-trigger="sse:changed" hx-target="#live"/)
+  assert.match(html, /"allowEval":false,"includeIndicatorStyles":false/)
+})

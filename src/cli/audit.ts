@@ -1,6 +1,6 @@
-import { type AuditRow, auditProblem, GENESIS } from '../core/audit.ts'
 import type { Reads } from '../core/store.ts'
 import type { Flags } from '../main.ts'
+import { auditState } from '../store/inspect.ts'
 import { openReader } from '../store/store.ts'
 import { configOf } from './config.ts'
 
@@ -21,50 +21,25 @@ export async function audit(flags: Flags, [what]: string[]): Promise<number> {
   }
 }
 
-async function* pages(store: Reads): AsyncGenerator<AuditRow[]> {
-  let after = 0
-  for (;;) {
-    const rows = await store.auditRows(after, PAGE)
-    if (rows.length === 0) return
-    yield rows
-    const last = Number(rows.at(-1)?.id)
-    // A row whose id was made smaller must not send the reader round in circles.
-    if (!(last > after)) return
-    after = last
-  }
-}
-
 /** Exit 0 when every row follows the one before it and none is missing, at the end neither. */
 async function verify(store: Reads): Promise<number> {
-  // Read first: rows that a running Claw adds meanwhile are not missing.
-  const head = await store.auditHead()
-  let count = 0
-  let hash = GENESIS
-  let atHead = GENESIS
-  for await (const rows of pages(store)) {
-    const problem = auditProblem(rows, hash, count)
-    if (problem) return tampered(`row ${problem.id} ${problem.problem}`)
-    for (const row of rows) {
-      count += 1
-      hash = row.hash
-      if (count === head.count) atHead = hash
-    }
+  const { count, hash, problem } = await auditState(store)
+  if (problem !== null) {
+    process.stderr.write(`The audit trail was tampered with: ${problem}.\n`)
+    return 1
   }
-  if (count < head.count) return tampered(`${head.count - count} rows are missing at the end`)
-  if (atHead !== head.hash) return tampered(`row ${head.count} is not the one that was written`)
   process.stdout.write(`The audit trail is whole: ${count} ${count === 1 ? 'row' : 'rows'}, last hash ${hash}.\n`)
   return 0
 }
 
-function tampered(problem: string): number {
-  process.stderr.write(`The audit trail was tampered with: ${problem}.\n`)
-  return 1
-}
-
 /** One JSON object per line. */
 async function exportRows(store: Reads): Promise<number> {
-  for await (const rows of pages(store)) {
+  for (let after = 0; ; ) {
+    const rows = await store.auditRows(after, PAGE)
     process.stdout.write(rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
+    const last = Number(rows.at(-1)?.id)
+    // A row whose id was made smaller must not send the reader round in circles.
+    if (!(last > after)) return 0
+    after = last
   }
-  return 0
 }

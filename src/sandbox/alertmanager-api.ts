@@ -2,12 +2,13 @@ import express, { type Router } from 'express'
 import { MINUTE } from '../core/clock.ts'
 import { ClawError } from '../core/errors.ts'
 import type { SourceAlert } from './evaluator.ts'
+import { alertsPage, PAGE_HEADERS } from './pages.ts'
 
 const MATCHER = /^\s*([a-zA-Z_][\w]*)\s*(=~|!~|!=|=)\s*"?((?:[^"\\]|\\.)*)"?\s*$/
 
 /**
  * The part of Alertmanager's API v2 that answers what is active: `GET /api/v2/alerts?filter=name="value"` (repeatable,
- * all must match) and `GET /-/healthy`. Nothing can be silenced here.
+ * all must match) and `GET /-/healthy`, and a page for people. Nothing can be silenced here.
  */
 export function createAlertmanagerApi(options: {
   active: () => readonly SourceAlert[]
@@ -15,6 +16,7 @@ export function createAlertmanagerApi(options: {
   receiver: string
 }): Router {
   const router = express.Router()
+  router.get('/', (_req, res) => void res.set(PAGE_HEADERS).type('html').send(alertsPage(options.active())))
   router.get('/-/healthy', (_req, res) => void res.type('text').send('OK'))
   router.get('/api/v2/status', (_req, res) => {
     res.json({ cluster: { status: 'disabled' }, versionInfo: { version: '0.28.0-sandbox' } })

@@ -67,6 +67,21 @@ export function runbookPage(alert: string): string | null {
   )
 }
 
+/** What the links to Alertmanager lead to: what fires now, at most 200. */
+export function alertsPage(alerts: readonly { labels: Readonly<Record<string, string>>; startsAt: number }[]): string {
+  const rows = alerts.slice(0, 200).map(({ labels, startsAt }) => {
+    const { alertname = '', ...rest } = labels
+    const matchers = Object.entries(rest).map(([name, value]) => `${name}=${JSON.stringify(value)}`)
+    const since = new Date(startsAt).toISOString().slice(11, 19)
+    return `<li><strong>${escapeHtml(alertname)}</strong> since ${since} UTC <code>${escapeHtml(matchers.join(', '))}</code></li>`
+  })
+  const none = '<p>Nothing fires.</p>'
+  return page(
+    `Alertmanager: ${alerts.length} firing`,
+    `<p>The sandbox’s own alert source; nothing can be silenced here.</p>${rows.length === 0 ? none : `<ul>${rows.join('')}</ul>`}`,
+  )
+}
+
 function page(title: string, body: string): string {
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">

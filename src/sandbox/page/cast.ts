@@ -4,7 +4,7 @@ import { TELEGRAM_BOT } from '../telegram/state.ts'
 /** Who can act on the page, by the ids that src/sandbox/config.ts links to each other. `pagerduty`: user id. */
 export const PEOPLE = [
   { id: 'dana', name: 'Dana', role: 'commander', slack: 'U0DANA', telegram: 4711, pagerduty: 'PDANA01' },
-  { id: 'robin', name: 'Robin', role: 'responder', slack: 'U0ROBIN', telegram: 4712, pagerduty: 'PROBIN1' },
+  { id: 'robin', name: 'Robin', role: 'commander', slack: 'U0ROBIN', telegram: 4712, pagerduty: 'PROBIN1' },
 ] as const
 
 export type Person = (typeof PEOPLE)[number]

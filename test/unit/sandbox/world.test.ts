@@ -119,6 +119,8 @@ test('links in alerts lead to pages that exist and show hostile input as text', 
     assert.equal(answer.status, 200, pathname)
     assert.match(answer.type, /^text\/html/)
   }
+  const firing = await call('GET', '/alertmanager')
+  assert.match(firing.text, /TokenBucket/)
   const hostile = await call('GET', `/graph?g0.expr=${encodeURIComponent('<script>alert(1)</script>"')}`)
   assert.ok(!hostile.text.includes('<script'))
   assert.equal((await call('GET', '/runbooks/%3Cscript%3E')).status, 404)

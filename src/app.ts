@@ -8,7 +8,7 @@ import { createRenderer } from './adapters/liquid/renderer.ts'
 import { type ChatOps, createChatOps } from './chatops.ts'
 import { type Loaded, readListen } from './config/index.ts'
 import { type Clock, HOUR, SECOND } from './core/clock.ts'
-import { basicHeader, headerCheck } from './core/credentials.ts'
+import { headerCheck } from './core/credentials.ts'
 import type { Destination } from './core/delivery.ts'
 import { ClawError, HTTP_STATUS } from './core/errors.ts'
 import type { Store } from './core/store.ts'
@@ -32,6 +32,7 @@ import { createMetrics } from './http/metrics.ts'
 import { problemHandler, toClawError } from './http/problem.ts'
 import { listen } from './http/server.ts'
 import { receiver } from './http/webhook.ts'
+import { acceptedHeaders, pingOutside, postToSelf, unauthorizedText } from './self.ts'
 import { openStore } from './store/store.ts'
 
 /** How long the last spans may take to be handed over. */
@@ -384,38 +385,4 @@ function expire(ms: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, ms).unref()
   })
-}
-
-/** `Authorization` values that a webhook may carry. None configured: none is accepted. */
-function acceptedHeaders({ config }: Loaded): string[] {
-  const { token, username, password } = config.alertmanager
-  const headers = [token ?? []].flat().map((one) => `Bearer ${one}`)
-  if (username !== undefined && password !== undefined) headers.push(basicHeader(username, password))
-  return headers
-}
-
-function unauthorizedText(loaded: Loaded): string {
-  return acceptedHeaders(loaded).length === 0
-    ? 'Claw takes no webhooks before alertmanager.token (or username and password) is configured.'
-    : 'The credentials are missing or wrong. Set http_config.authorization of the Alertmanager receiver.'
-}
-
-async function postToSelf(url: string, authorization: string | undefined, body: string): Promise<void> {
-  if (authorization === undefined) throw new ClawError('invalid', 'The self-test needs alertmanager.token.')
-  const answer = await fetch(`${url}/webhooks/alertmanager`, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json', Authorization: authorization },
-    body,
-    signal: AbortSignal.timeout(10 * SECOND),
-  })
-  if (!answer.ok) throw new ClawError('unavailable', `The receiver answered ${answer.status} to the self-test.`)
-}
-
-/** The address may hold a secret in its path: what fetch says of it is not passed on. */
-async function pingOutside(url: string): Promise<void> {
-  const answer = await fetch(url, { signal: AbortSignal.timeout(5 * SECOND) }).catch(() => null)
-  await answer?.body?.cancel()
-  if (!answer?.ok) {
-    throw new ClawError('unavailable', `heartbeat.ping_url ${answer ? `answered ${answer.status}` : 'did not answer'}.`)
-  }
 }

@@ -22,6 +22,7 @@ const OUTER = new Set([
   'src/chatops.ts',
   'src/destinations.ts',
   'src/pages.ts',
+  'src/self.ts',
   'src/main.ts',
   'src/cli',
   'src/sandbox',

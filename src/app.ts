@@ -114,7 +114,7 @@ export async function start(loaded: Loaded, deps: AppDeps): Promise<App> {
   async function build(next: Loaded): Promise<Running> {
     const { config } = next
     const renderer = createRenderer({ root: TEMPLATES, overrides: config.templates })
-    const outside = await buildOutside(config)
+    const outside = await buildOutside(config, clock)
     const destinations = deps.destinations ?? (await buildDestinations(config, renderer, log, outside, fingerprints))
     const signals = createSignals(outside.sources, clock)
     const tracing = await buildTracing(config, clock, log)

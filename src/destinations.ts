@@ -101,7 +101,7 @@ export type Outside = {
 }
 
 /** @throws ClawError('invalid') when an address is none */
-export async function buildOutside(config: Config): Promise<Outside> {
+export async function buildOutside(config: Config, clock: Clock): Promise<Outside> {
   const outside: Outside = {
     sources: [],
     edge: null,
@@ -117,7 +117,7 @@ export async function buildOutside(config: Config): Promise<Outside> {
   if (config.edge.url !== undefined) {
     const { createEdge } = await import('./adapters/edge/edge.ts')
     const { url, token = '', regions } = config.edge
-    outside.edge = createEdge({ url, token, regions })
+    outside.edge = createEdge({ url, token, regions, clock })
     outside.sources.push(outside.edge)
     const { createEdgeAdmin } = await import('./adapters/edge/admin.ts')
     outside.admin = createEdgeAdmin({ url, token, regions })

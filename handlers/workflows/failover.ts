@@ -131,7 +131,10 @@ async function check(flow: Flow, trip: Trip, name: string, loud: boolean): Promi
     async ({ signal, now }) => ({ ...(await examine(flow.services, to, signal)), at: now }),
   )
   trip.level = found.level
-  if (found.failed.length > 0) throw new ClawError('conflict', `${name}: ${found.failed.join('; ')}`)
+  if (found.failed.length > 0) {
+    const why = found.failed.map((text) => text.replace(/\.$/, '')).join('; ')
+    throw new ClawError('conflict', `${loud ? 'The validation failed' : `${to} did not hold`}: ${why}.`)
+  }
   return found.at
 }
 

@@ -1,7 +1,7 @@
 import { INPUTS, listOf } from '../../src/core/acts.ts'
 import { defineWorkflow } from './define.ts'
-import { count, doing, regionsMeant } from './parts.ts'
-import { named, repair, repairData, watch } from './repair.ts'
+import { doing, regionsMeant } from './parts.ts'
+import { keysOf, named, repair, repairData, watch } from './repair.ts'
 
 /** Finds what diverged, reconciles it, and looks whether that lasts (system.md, section 3, "By itself"). */
 export const reconcile = defineWorkflow({
@@ -25,13 +25,13 @@ export const reconcile = defineWorkflow({
       return {
         state: 'succeeded',
         summary:
-          `Reconciled ${where}, but ${count(again.length, 'key')} diverged again${named(again)}: ` +
+          `Reconciled ${where}, but ${keysOf(again.length)} diverged again${named(again)}: ` +
           'a bad version is the likelier cause. Next: revert it.',
         data: repairData(repaired, { divergedAgain: true }),
       }
     }
     const before =
-      repaired.before === 0 ? 'no key had diverged' : `${count(repaired.before, 'key')} had diverged, none does now`
+      repaired.before === 0 ? 'no key had diverged' : `${keysOf(repaired.before)} had diverged, none does now`
     return { state: 'succeeded', summary: `Reconciled ${where}: ${before}.`, data: repairData(repaired) }
   },
 })

@@ -42,7 +42,7 @@ export async function repair(flow: Flow, regions: readonly string[], policy: Rec
     'what diverges',
     {
       say: (keys: Known[]) =>
-        keys.length === 0 ? 'No key diverges now.' : `${count(keys.length, 'key')} diverged${named(keys)}.`,
+        keys.length === 0 ? 'No key diverges now.' : `${keysOf(keys.length)} diverged${named(keys)}.`,
     },
     async ({ signal }) => (await diverged(flow, regions, signal)).map(({ key, since }) => ({ key, since })),
   )
@@ -108,6 +108,11 @@ export function named(keys: readonly (string | Known)[]): string {
   if (keys.length === 0) return ''
   const names = keys.slice(0, EXAMPLES).map((one) => (typeof one === 'string' ? one : one.key).slice(0, 60))
   return ` (${names.join(', ')}${keys.length > EXAMPLES ? ', …' : ''})`
+}
+
+/** `37 keys`; `500 keys or more` where it counted no further. */
+export function keysOf(n: number): string {
+  return n < MAX_KEYS ? count(n, 'key') : `${MAX_KEYS} keys or more`
 }
 
 /** What is the same of every outcome, for `Outcome.data`. */

@@ -175,6 +175,8 @@ function operationDone(list: readonly ChecklistItem[] | undefined, event: Event)
     const { note, owner } = itemOf(next, phase)
     if (note.startsWith(`${name}:`)) next = close(next, phase, { at: event.at, actor: owner }, 'done', event.text)
   }
+  // An outcome that names another act has not shown that it helped.
+  if (/ Next: /.test(event.text)) return next
   return close(next, 'validation', { at: event.at, actor: null }, 'done', event.text)
 }
 

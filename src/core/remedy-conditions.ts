@@ -37,12 +37,12 @@ export function precondition(policy: Wanted, region: string, facts: RemedyFacts)
   }
 }
 
-/** The limiter is right: a full bucket would be empty again at once, and what lies behind it would bear the load. */
+/** A full bucket would be empty again at once, and what lies behind it would bear the load. */
 function overloaded(region: string, { regions }: RemedyFacts): string | null {
   const known = regions?.find((one) => one.region === region)
   if (!known || known.requestRate === null || known.refillRate === null) return null
   if (known.requestRate <= known.refillRate) return null
-  return `The limiter is right: ${region} is offered ${rate(known.requestRate)} and refills ${rate(known.refillRate)}`
+  return `${region} is offered ${rate(known.requestRate)} and refills ${rate(known.refillRate)}: a full bucket would be empty again at once`
 }
 
 /** The edge goes back to the version before, whichever: twice would bring the bad one again. */

@@ -106,6 +106,8 @@ function told(row: AuditRow, story: readonly StoryEvent[]): boolean {
   return story.some((line) => {
     if (Math.abs(line.at - at) > SAME) return false
     if (run !== undefined && line.text.startsWith(`${run}:`) && /^operation_(done|failed)$/.test(line.kind)) return true
+    // What a policy started: its line of the story names it as well.
+    if (row.outcome === 'started' && line.actor === row.actor && line.kind === 'operation') return true
     return row.outcome === 'done' && line.actor !== null && line.actor === row.actor
   })
 }
@@ -182,6 +184,11 @@ const HELPED: Readonly<Partial<Record<Remediation['state'], string>>> = {
 function remediationEntries(one: Remediation, story: readonly StoryEvent[]): Entry[] {
   const actor = `policy:${one.policy}`
   const known = story.some((line) => line.actor === actor && Math.abs(line.at - one.at) <= SAME)
+  // The story has it all: that it acted, and later, in its place, whether that helped.
+  const judged = story.some(
+    (line) => line.actor === actor && line.at >= one.at && line.kind === `remediation_${one.state}`,
+  )
+  if (known && judged) return []
   const { measure } = one
   const figures = measure
     ? `${measure.name} ${measure.before} before${measure.after === null ? '' : `, ${measure.after} after`}`

@@ -20,7 +20,7 @@ export function createChecklistRounds(deps: ChecklistDeps): { tick(): Promise<vo
   return {
     async tick() {
       const now = clock()
-      if (now < nextAt) return
+      if (now < nextAt && nextAt - now <= EVERY) return
       nextAt = now + EVERY
       const open = await store.listIncidents({ states: ['open', 'acknowledged'], limit: MAX_INCIDENTS, before: null })
       const waiting = open.filter((incident) => !incident.synthetic && waits(incident))

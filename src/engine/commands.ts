@@ -87,9 +87,8 @@ export function createCommands(deps: CommandDeps): Commands {
     const args = spec.args.safeParse(raw)
     if (!args.success) {
       const issue = args.error.issues[0]
-      return refusal('invalid', `${issue?.path.join('.') || spec.name}: ${issue?.message ?? 'wrong'}.`, [
-        `Usage: ${spec.usage}`,
-      ])
+      const why = `${issue?.path.join('.') || spec.name}: ${issue?.message ?? 'wrong'}`
+      return refusal('invalid', /[.?]$/.test(why) ? why : `${why}.`, [`Usage: ${spec.usage}`])
     }
     return { spec, args: args.data, text: [spec.name, ...rest].map(quoted).join(' ') }
   }

@@ -93,6 +93,8 @@ export function createFlow(deps: FlowDeps): { flow: Flow; suspended: Promise<nul
   async function enter(name: string, attempt: boolean, begin = true): Promise<StepRecord> {
     const known = find(name)
     if (known?.state === 'done') return known
+    // The clock was set back: counted from now, nothing waits for longer than it was meant to.
+    if (known && known.startedAt > clock() + SECOND) known.startedAt = clock()
     if (known?.state === 'failed') {
       throw new ClawError(known.error?.code ?? 'internal', known.error?.message ?? `${name} failed.`)
     }

@@ -54,7 +54,7 @@ export function createRaised({ store, ingest, clock }: RaisedDeps): Raised {
     },
     async tick() {
       const now = clock()
-      if (now < lookAt) return
+      if (now < lookAt && lookAt - now <= LOOK_EVERY) return
       lookAt = now + LOOK_EVERY
       const firing = await kept()
       if (firing.length === 0) return

@@ -90,7 +90,8 @@ export function createRemediation(deps: RemediationDeps): Remediator {
 
   async function round(): Promise<void> {
     const now = clock()
-    if (now < lookAt) return
+    // A clock that was set back must not make it wait.
+    if (now < lookAt && lookAt - now <= LOOK_EVERY) return
     lookAt = now + LOOK_EVERY
     const automation = readSwitch(await store.meta(AUTOMATION_KEY))
     if (automation.state === 'off') await stopRuns(automation, now)

@@ -43,8 +43,7 @@ const MAX_LINES = 10
 const CHANGES_FROM = 60 * MINUTE
 const MAX_CHANGES = 5
 
-const SILENT =
-  'Whether the limiter is right cannot be told: the edge does not answer. Policies that need its figures wait for it.'
+const SILENT = 'Whether the limiter is right cannot be told: the edge gives no figures. Policies that need them wait.'
 
 type Looked = { at: number; version: number; regions: number; classes: number }
 

@@ -124,7 +124,8 @@ export function createWatch(deps: WatchDeps): Watch {
       const edge = deps.edge()
       if (edge === null) return
       if (looking === null) {
-        if (clock() < nextAt) return
+        // A clock that was set back must not make it wait.
+        if (clock() < nextAt && nextAt - clock() <= EVERY) return
         nextAt = clock() + EVERY
         looking = look(edge)
           .catch((error) => {

@@ -103,9 +103,15 @@ export function createWorkflows(deps: WorkflowDeps): Workflows {
   async function dueHere(now: number, room: number): Promise<number[]> {
     const running = await store.workflows({ states: ['running'], limit: 200 })
     return running
-      .filter((run) => run.dueAt <= now && !active.has(run.id) && !unknown.has(run.id))
+      .filter((run) => (run.dueAt <= now || beganLater(run, now)) && !active.has(run.id) && !unknown.has(run.id))
       .slice(0, Math.max(0, room))
       .map(({ id }) => id)
+  }
+
+  /** The clock was set back: when this is due was counted from a time that has not come yet. */
+  function beganLater({ steps, dueAt }: WorkflowRun, now: number): boolean {
+    const last = steps.findLast(({ state }) => state === 'running')
+    return dueAt > now && last !== undefined && last.startedAt > now + SECOND
   }
 
   /** Looks again when the next one is due; the round of every second is the safety net. */
@@ -193,9 +199,11 @@ export function createWorkflows(deps: WorkflowDeps): Workflows {
       run.state = stopped ? 'cancelled' : ended.outcome.state
       run.outcome = ended.outcome.summary
       run.data = ended.outcome.data ?? null
-    } else if (run.cancelledBy !== null && messageOf(ended.error) === stoppedBy(run.cancelledBy)) {
+    } else if (run.cancelledBy !== null && messageOf(ended.error).startsWith(stoppedBy(run.cancelledBy))) {
       run.state = 'cancelled'
-      run.outcome = `${run.title} was stopped by ${run.cancelledBy}.`
+      // What the workflow itself says of how far it came.
+      const rest = messageOf(ended.error).slice(stoppedBy(run.cancelledBy).length)
+      run.outcome = `${run.title} was stopped by ${run.cancelledBy}${goesOn(run) ? '; what the edge had begun may go on there' : ''}.${rest}`
     } else {
       const why = ended.error instanceof ClawError ? messageOf(ended.error) : 'Claw made a mistake; it is in the log.'
       run.state = 'failed'
@@ -294,4 +302,13 @@ export function createWorkflows(deps: WorkflowDeps): Workflows {
       await Promise.all(active.values())
     },
   }
+}
+
+/** Whether an operation of the edge was started whose end nobody waited for; steps are named by `Flow.operation`. */
+function goesOn({ steps }: WorkflowRun): boolean {
+  const done = (name: string) => steps.some((step) => step.name === name && step.state !== 'running')
+  return steps.some(({ name, state }) => {
+    const of = /^(.*): start$/.exec(name)?.[1]
+    return of !== undefined && state === 'done' && !done(of)
+  })
 }

@@ -32,6 +32,8 @@ const LIMITS = {
   /** characters of a diverged key that are told apart */
   key: 500,
   bytes: 8 * 1024 * 1024,
+  /** of a listing of conflicts: an edge that passes over the limit has very many when it matters most */
+  conflictBytes: 32 * 1024 * 1024,
 }
 
 const id = z.string().min(1).max(LIMITS.id).transform(oneLine)
@@ -48,13 +50,19 @@ const operationSchema = z.object({
 
 /** `since`: RFC 3339, or ms since the epoch. A malformed entry makes the answer unusable: what is overlooked would count as settled. */
 const conflictsSchema = z.object({
-  conflicts: z.array(
-    z.object({
-      key: z.string().transform((key) => oneLine(key).slice(0, LIMITS.key)),
-      values: z.record(z.string(), z.number()),
-      since: z.union([z.string(), z.number()]).nullish().catch(null),
-    }),
-  ),
+  // An edge that passes over the limit is not read to its end.
+  conflicts: z
+    .array(z.unknown())
+    .transform((all) => all.slice(0, LIMITS.conflicts))
+    .pipe(
+      z.array(
+        z.object({
+          key: z.string().transform((key) => oneLine(key).slice(0, LIMITS.key)),
+          values: z.record(z.string(), z.number()),
+          since: z.union([z.string(), z.number()]).nullish().catch(null),
+        }),
+      ),
+    ),
 })
 
 /**
@@ -76,8 +84,8 @@ export function createEdgeAdmin(options: EdgeAdminOptions): EdgeAdmin {
   )
   const bearer = { Authorization: authorization({ token }) }
 
-  const get = (target: URL, signal: AbortSignal) =>
-    getJson(target, { headers: bearer, timeoutMs, signal, maxBytes: LIMITS.bytes, traced: 'edge' })
+  const get = (target: URL, signal: AbortSignal, maxBytes = LIMITS.bytes) =>
+    getJson(target, { headers: bearer, timeoutMs, signal, maxBytes, traced: 'edge' })
 
   const send = (method: 'POST' | 'PUT', path: string, content: object, key: string, signal: AbortSignal) =>
     sendJson(method, at(`/admin/v1${path}`), content, {
@@ -113,7 +121,8 @@ export function createEdgeAdmin(options: EdgeAdminOptions): EdgeAdmin {
     async conflicts(region, limit, signal) {
       const asked = Math.min(Math.max(Math.trunc(limit), 1), LIMITS.conflicts)
       const query: [string, string][] = region === null ? [] : [['region', region]]
-      const answer = await get(at('/admin/v1/conflicts', [...query, ['limit', String(asked)]]), signal)
+      const target = at('/admin/v1/conflicts', [...query, ['limit', String(asked)]])
+      const answer = await get(target, signal, LIMITS.conflictBytes)
       const { conflicts } = read('conflicts', answer, conflictsSchema, 'not with a list of conflicts')
       return conflicts
         .slice(0, asked)

@@ -44,6 +44,8 @@ export type EdgeRig = {
   type(user: string, text: string): Promise<SlackResponse>
   /** presses a button in Slack as Dana; the answer that only the person sees */
   click(shown: SlackMessage | SlackResponse, action: string): Promise<SlackResponse>
+  /** presses a button in Slack as Dana that asks back, and confirms; what the confirmation said */
+  confirmed(shown: SlackMessage, action: string): Promise<string>
 }
 
 /**
@@ -105,7 +107,7 @@ export async function startEdgeRig(t: TestContext, edit = (yaml: string) => yaml
     return await slack.waitFor((state) => state.responses[before])
   }
 
-  return {
+  const rig: EdgeRig = {
     app,
     world,
     now: clock,
@@ -152,5 +154,21 @@ export async function startEdgeRig(t: TestContext, edit = (yaml: string) => yaml
       await settle()
       return answer
     },
+    async confirmed(shown, action) {
+      for (let n = 0; n < 3; n++) await second()
+      const [views, responses] = [slack.views.length, slack.responses.length]
+      assert.equal((await slack.click(DANA, shown, action, to)).status, 200)
+      const asked = await slack.waitFor(
+        (state) => state.views.slice(views).find((one) => one.kind === 'modal') ?? state.responses[responses],
+      )
+      // On a slow machine Claw asks by a message instead.
+      if ('ts' in asked) return (await rig.click(asked, 'claw:approve')).text
+      const view = asked
+      const { status, body } = await slack.submit(DANA, view, {}, to)
+      assert.equal(status, 200, body)
+      for (let n = 0; n < 3; n++) await second()
+      return JSON.stringify(view.view)
+    },
   }
+  return rig
 }

@@ -66,8 +66,7 @@ test('merge-bug with policies off: a person heals it by four clicks in chat', as
   // Click 1
   await rig.click(ready, 'claw:ack')
   // Clicks 2 and 3: the act that the verdict recommends, and its confirmation
-  const question = await rig.click(rig.message('C0CRITICAL'), 'claw:revert')
-  await rig.click(question, 'claw:approve')
+  await rig.confirmed(rig.message('C0CRITICAL'), 'claw:revert')
   await rig.until('the revert', 100, async () =>
     (await rig.runs()).find((run) => run.kind === 'revert' && run.state === 'succeeded'),
   )

@@ -53,6 +53,11 @@ test('a page that arrived is told of once', () => {
   assert.equal(paged(list, 9_000, 'Slack'), list)
 })
 
+test('an outcome that asks for another act validates nothing', () => {
+  const text = 'o1: Reconciled A, but 37 keys diverged again: a bad version is the likelier cause. Next: revert it.'
+  assert.equal(item(tick(undefined, event('operation_done', text)), 'validation')?.state, 'open')
+})
+
 test('a failover is the switch, and its end the validation; another operation ending ticks no switch', () => {
   const started = tick(undefined, event('operation', 'Dana started o9: Fail over from A to B.', 'Dana'))
   assert.deepEqual([item(started, 'switch')?.state, item(started, 'switch')?.owner], ['open', 'Dana'])

@@ -147,6 +147,13 @@ test('what changed before, what was measured, and what policies did stand in the
   const told = [line(6_000, 'operation', 'policy:conflicts started o9: Reconcile A.', 'policy:conflicts')]
   const running = { ...acted, state: 'running' as const }
   assert.equal(timelineOf({ ...none, story: told, remediations: [running] }).length, 1, 'once')
+  const helped = line(90_000, 'remediation_helped', 'o9 helped in A.', 'policy:conflicts')
+  const began = audit(6_000, 'policy:conflicts', { action: 'reconcile', outcome: 'started', detail: 'o9 Reconcile A' })
+  assert.deepEqual(
+    kinds({ ...none, story: [...told, helped], remediations: [acted], audit: [began] }),
+    ['operation: policy:conflicts started o9: Reconcile A.', 'remediation_helped: o9 helped in A.'],
+    'what came of it is not told before it was known',
+  )
 })
 
 test('one line each, whatever the texts hold', () => {

@@ -126,3 +126,43 @@ test('a region in one line', () => {
     'A: 92 % left, 1 380/s offered (2.3×), 1 500/s refilled, lag 0.6 s, 1 node off, 31 conflicts/min, 1.9.0',
   )
 })
+
+test('a version that only went back is a cure: it is not blamed, and never undone; the next rollout is', () => {
+  const edge = [region('A', torn), region('B')]
+  const out = deploy(NOW - 5 * MINUTE)
+  const back = { ...out, at: NOW - 2 * MINUTE, from: '1.9.0', to: '1.8.2' }
+  const cured = judge(facts(edge, { changes: [out, back] }))
+  assert.deepEqual([cured.cause, cured.act?.command], ['divergence', 'reconcile A B'])
+  const again = judge(facts(edge, { changes: [out, back, deploy(NOW - MINUTE)] }))
+  assert.deepEqual([again.cause, again.act?.command], ['bad version', 'revert A'])
+})
+
+test('more traffic that is served is no overload, and a bucket that settles at four fifths does not run dry', () => {
+  const busy = region('A', { requestRate: 1_380, bucket: { capacity: 12_000, available: 9_700, ratio: 0.81 } })
+  assert.equal(judge(facts([busy, region('B')], { regions: ['A'] })).cause, 'unknown')
+  const grown = region('A', {
+    requestRate: 1_380,
+    bucket: { capacity: 24_000, available: 9_600, ratio: 0.4 },
+    refillRate: 3_000,
+  })
+  assert.equal(judge(facts([grown, region('B')], { regions: ['A'] })).cause, 'unknown', 'only its capacity changed')
+})
+
+test('a refill that fell below what is asked for is a stall, and a reset that would be refused is not advised', () => {
+  const stalled = region('A', {
+    requestRate: 1_140,
+    refillRate: 300,
+    bucket: { capacity: 12_000, available: 0, ratio: 0 },
+  })
+  const verdict = judge(facts([stalled, region('B')], { regions: ['A'] }))
+  assert.deepEqual([verdict.cause, verdict.act?.command], ['stalled refill', 'scale A'])
+  const slow = region('A', { ...stalled, requestRate: 250 })
+  assert.equal(judge(facts([slow, region('B')], { regions: ['A'] })).act?.command, 'reset A')
+})
+
+test('a region that is gone from the list is down; an empty list says nothing of any', () => {
+  const calm = facts([region('A'), region('B')])
+  const since = [...calm.history, { at: NOW, regions: [region('B')] }]
+  assert.equal(judge({ ...calm, history: since, edge: [region('B')], regions: ['A'] }).cause, 'region down')
+  assert.equal(judge({ ...calm, edge: [], regions: ['A'] }).cause, 'unknown')
+})

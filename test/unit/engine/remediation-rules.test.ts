@@ -360,3 +360,30 @@ remediation:
   await taken.pass(2 * SECOND)
   assert.equal((await taken.world.only()).pageHeld, undefined)
 })
+
+test('a version that was reverted once is not reverted again: that would bring it back', async (t) => {
+  const rig = await createRig(t, `\nremediation:${RECONCILE}${REVERT.replace('10m', '10s')}`)
+  await diverge(rig)
+  await rig.pass(12 * SECOND)
+  await rig.end(1, 'succeeded', { divergedAgain: true })
+  await rig.pass(2 * SECOND)
+  assert.equal((await rig.runs()).at(-1)?.kind, 'revert')
+  await rig.world.store.write(async (tx) => {
+    const run = await tx.workflow(2)
+    const fence = await tx.claimWorkflow(2, 'x', rig.world.now(), rig.world.now() + 1, true)
+    assert.ok(run && fence !== null)
+    const at = { startedAt: rig.world.now(), endedAt: rig.world.now(), result: null, error: null }
+    run.steps.push({ name: 'reverted A', state: 'done', attempts: 0, ...at })
+    await tx.saveWorkflow(run, fence, true)
+  })
+  await rig.end(2)
+  await rig.pass(8 * MINUTE)
+  assert.deepEqual(
+    (await rig.runs()).filter(({ kind }) => kind === 'revert').map(({ id }) => id),
+    [2],
+  )
+  assert.ok(
+    (await rig.said('remediation_held_back')).some((text) => /o2 has reverted the version already/.test(text)) ||
+      (await rig.world.only()).automationStopped,
+  )
+})

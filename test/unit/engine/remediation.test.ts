@@ -281,7 +281,8 @@ test('a reset waits while the limiter is right or what lies behind it suffers, a
   await rig.pass(3 * MINUTE)
   assert.deepEqual(await rig.runs(), [])
   assert.equal(rig.why()?.name, 'precondition')
-  const overloaded = 'Policy "reset" does not act in A: The limiter is right: A is offered 1 500/s and refills 1 000/s.'
+  const overloaded =
+    'Policy "reset" does not act in A: A is offered 1 500/s and refills 1 000/s: a full bucket would be empty again at once.'
   assert.deepEqual(await rig.said('remediation_held_back'), [overloaded])
   rig.says('A', { requestRate: 900, errorRatio: 0.02 })
   await rig.pass(2 * SECOND)

@@ -31,12 +31,20 @@ const policy = policyOf(TWO_RECEIVERS)
 
 async function scene(t: TestContext) {
   const world = await createWorld(t)
-  const edge = { now: [WELL, WELL] as Partial<EdgeRegion>[], asked: 0, limit: 0, configured: true, hangs: false }
+  const edge = {
+    now: [WELL, WELL] as Partial<EdgeRegion>[],
+    asked: 0,
+    limit: 0,
+    configured: true,
+    hangs: false,
+    down: false,
+  }
   const changes: EdgeChange[] = []
   let stored = 0
   const admin = {
     async regions(): Promise<EdgeRegion[]> {
       edge.asked += 1
+      if (edge.down) throw new Error('down')
       if (edge.hangs) await new Promise(() => {})
       return edge.now.map((more, i) => ({ ...WELL, region: 'ABC'[i] ?? '?', ...more }))
     },
@@ -146,4 +154,21 @@ test('no edge, no alert of the edge, or an edge that hangs: no triage, and no wa
   await triage.tick()
   await triage.tick()
   assert.deepEqual([edge.asked, (await lines()).length], [1, 0])
+})
+
+test('an edge that does not answer is named, not its figures; as soon as it does, they speak', async (t) => {
+  const { world, edge, triage, lines } = await scene(t)
+  edge.down = true
+  await world.send(firing())
+  await triage.tick()
+  assert.match(
+    (await lines())[0]?.text ?? '',
+    /^Whether the limiter is right cannot be told: the edge gives no figures\./,
+  )
+  edge.down = false
+  edge.now = [{ ...WELL, ...TORN }, WELL]
+  world.wait(5_000)
+  await triage.tick()
+  assert.equal((await world.only()).triage?.verdict.cause, 'divergence', 'what is not known is looked at again soon')
+  assert.equal((await lines()).length, 2)
 })

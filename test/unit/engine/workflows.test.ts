@@ -319,3 +319,38 @@ test('without an incident what matters is said where it was asked, silent steps 
   const rows = await rig.store.listDeliveries({ state: null, limit: 10, before: null })
   assert.equal(rows.length, 2)
 })
+
+test('a clock that is set back by an hour delays nothing by an hour', async (t) => {
+  const rig = await rigOf(t, async (flow) => {
+    await flow.wait('a moment', 10_000)
+    return DONE
+  })
+  const id = await begin(rig)
+  await rig.round()
+  rig.wait(-3_600_000)
+  const back = rig.now()
+  await rig.round()
+  const run = await rig.finish(id)
+  assert.equal(run.state, 'succeeded')
+  assert.equal(rig.now() - back, 10_000)
+})
+
+test('stopped while the edge works: it says that this may go on there, and what the workflow says of it', async (t) => {
+  const rig = await rigOf(t, async (flow) => {
+    try {
+      await flow.step('merge: start', {}, async () => 'op_1')
+      await flow.wait('merge', 60_000)
+    } catch (error) {
+      throw new ClawError('conflict', `${(error as Error).message} A went back.`)
+    }
+    return DONE
+  })
+  const id = await begin(rig)
+  await rig.round()
+  await rig.cancel(id)
+  const run = await rig.finish(id)
+  assert.deepEqual(
+    [run.state, run.outcome],
+    ['cancelled', 'Reset the bucket of A was stopped by Robin; what the edge had begun may go on there. A went back.'],
+  )
+})

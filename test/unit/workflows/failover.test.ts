@@ -85,7 +85,7 @@ for (const [name, spoil, why] of [
     spoil(rig)
     const run = await rig.finish(id)
     assert.equal(run.state, 'failed')
-    assert.match(run.outcome ?? '', /^Traffic is back in A\. validation: /)
+    assert.match(run.outcome ?? '', /^Traffic is back in A\. The validation failed: /)
     assert.match(run.outcome ?? '', why)
     assert.deepEqual(rig.outside.applied, ['move A to B', 'restore A from B'])
     assert.equal(rig.outside.region('A').requestRate, 100)
@@ -103,7 +103,7 @@ test('a failure during the soak brings the traffic back too', async (t) => {
   await rig.reach(id, 'soak 3')
   rig.outside.serving.set('B', false)
   const run = await rig.finish(id)
-  assert.match(run.outcome ?? '', /^Traffic is back in A\. soak \d: \/health of B/)
+  assert.match(run.outcome ?? '', /^Traffic is back in A\. B did not hold: \/health of B/)
 })
 
 test('clients that do not move in time: back again', async (t) => {

@@ -173,3 +173,21 @@ test('a region’s own API is asked first; when it is silent, the edge as a whol
   assert.equal(await edge.bucketRatio('B', signal), 0.9)
   assert.equal(await edge.presence('C', signal), 'present')
 })
+
+test('names that nobody can type are skipped, figures below 0 say nothing, texts keep to their line', async (t) => {
+  const { edge } = await edgeOf(t, {
+    regions: [
+      ...['nul\u0000', 'A\nB', ' ', '', 'x'.repeat(201), '\ud800'].map((name) => region(name)),
+      region('__proto__', { version: '1.9\u0000\n.0', request_rate: -1, bucket: { ratio: -5 } }),
+      region('😀'),
+    ],
+  })
+  const answer = await edge.regions(signal)
+  assert.ok(answer.ok)
+  assert.deepEqual(
+    answer.regions.map(({ region: name }) => name),
+    ['__proto__', '😀'],
+  )
+  const [odd] = answer.regions
+  assert.deepEqual([odd?.version, odd?.requestRate, odd?.bucket], ['1.9  .0', null, null])
+})

@@ -1,5 +1,6 @@
 import { SECOND } from '../../src/core/clock.ts'
 import type { EdgeConflict, ReconcilePolicy } from '../../src/core/edge.ts'
+import { ClawError } from '../../src/core/errors.ts'
 import type { Flow } from '../../src/core/workflow.ts'
 import { count, edgeOf, OPERATION_TIMEOUT, takeSnapshot } from './parts.ts'
 
@@ -29,11 +30,21 @@ export type Repair = {
 async function diverged(flow: Flow, regions: readonly string[], signal: AbortSignal): Promise<EdgeConflict[]> {
   const found = new Map<string, EdgeConflict>()
   for (const region of regions) {
-    for (const conflict of await edgeOf(flow.services).conflicts(region, MAX_KEYS, signal)) {
+    for (const conflict of await conflictsOf(flow, region, signal)) {
       if (found.size < MAX_KEYS || found.has(conflict.key)) found.set(conflict.key, conflict)
     }
   }
   return [...found.values()]
+}
+
+/** An edge that has no list of conflicts (404) can still reconcile; nobody can say then what diverges. */
+async function conflictsOf(flow: Flow, region: string, signal: AbortSignal): Promise<EdgeConflict[]> {
+  try {
+    return await edgeOf(flow.services).conflicts(region, MAX_KEYS, signal)
+  } catch (error) {
+    if (error instanceof ClawError && error.code === 'not_found') return []
+    throw error
+  }
 }
 
 /** Notes what diverges, takes a snapshot, reconciles, and looks whether a key that had diverged still does. */

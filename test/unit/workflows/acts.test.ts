@@ -26,6 +26,12 @@ test('reconcile on an edge without snapshots goes on', async (t) => {
   assert.match((await rig.story()).join('\n'), /takes no snapshots; going on without one/)
 })
 
+test('reconcile on an edge that lists no conflicts goes on', async (t) => {
+  const rig = await createRig(t)
+  rig.outside.fail('conflicts', 'not_found', 99)
+  assert.equal((await rig.finish(await rig.begin('reconcile', all))).state, 'succeeded')
+})
+
 test('reconcile: a key that still diverges is a data inconsistency', async (t) => {
   const rig = await createRig(t)
   rig.outside.conflicts = [conflict('a', rig.now() - 1000)]

@@ -25,7 +25,7 @@ ENV NODE_ENV=production \
 
 # Everything in /app belongs to root and is only read. Not under node_modules: Node strips no types there.
 COPY --from=packages /app/node_modules /app/node_modules
-COPY package.json /app/package.json
+COPY package.json LICENSE /app/
 COPY src /app/src
 COPY handlers /app/handlers
 COPY templates /app/templates

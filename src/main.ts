@@ -60,6 +60,11 @@ if (Number(process.versions.node.split('.')[0]) < 24) {
 
 const { values, positionals } = readArguments()
 const [command, ...rest] = positionals
+// `claw openapi | head`: who reads has enough. A server whose log nobody takes any more has failed, though.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE' || command === 'serve') throw error
+  process.exit()
+})
 const commands: Record<string, () => Promise<(values: Flags, rest: string[]) => Promise<number>>> = {
   serve: async () => (await import('./cli/serve.ts')).serve,
   sandbox: async () => (await import('./cli/sandbox.ts')).sandbox,

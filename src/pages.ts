@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createHmac, randomBytes } from 'node:crypto'
 import { Router } from 'express'
 import type { Logger } from 'pino'
 import { stringify } from 'yaml'
@@ -10,7 +10,7 @@ import manifest from '../package.json' with { type: 'json' }
 import { createRenderer } from './adapters/liquid/renderer.ts'
 import { createRange } from './adapters/prometheus/range.ts'
 import { type Parts, TEMPLATES } from './app.ts'
-import type { ChatOps } from './chatops.ts'
+import { accessOf, type ChatOps } from './chatops.ts'
 import { type Config, jsonSchema, redact } from './config/index.ts'
 import { type ChartQueries, createConsole, type Sandbox } from './console/console.ts'
 import { DURATION_PATTERN, formatDuration } from './core/duration.ts'
@@ -31,14 +31,18 @@ export function createPages(
   const { store, views, loaded, clock, wake } = parts
   const config = () => loaded().config
   let key: string | null = null
+  // Mixed with the secrets of the configuration: who reads the database, or a backup of it, cannot make a cookie.
+  const secrets = lastMade(config, () => JSON.stringify(loaded().secrets))
+  const sign = (stored: string | null) =>
+    stored === null ? null : createHmac('sha256', stored).update(secrets()).digest('base64url')
   const session = createSession({
     tokens: () => config().api.tokens,
     people: () => config().people.map(({ name }) => name),
-    key: () => key,
+    key: () => sign(key),
     clock,
     publicUrl: () => config().public_url ?? null,
   })
-  const deps = { store, viewOf: views.of, clock, wake }
+  const deps = { store, viewOf: views.of, clock, wake, access: () => accessOf(config()) }
   const prometheus = lastMade(config, makePrometheus)
   const { router: pages, feed } = createConsole({
     store,

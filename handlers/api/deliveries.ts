@@ -1,26 +1,54 @@
+import { type Access, mayRun, personOf } from '../../src/core/access.ts'
 import type { ApiRoute } from '../../src/core/api.ts'
 import { ClawError } from '../../src/core/errors.ts'
-import type { Delivery } from '../../src/core/store.ts'
+import type { Delivery, Tx } from '../../src/core/store.ts'
 import { deliveryJson } from './present.ts'
 import { type ApiDeps, cursorOf, json, jsonList, readCursor, readId, readLimit, readStates } from './route.ts'
 
 const STATES = ['pending', 'waiting', 'delivered', 'dead']
 
+type Deps = Pick<ApiDeps, 'store' | 'clock' | 'wake' | 'access'>
+
+/** Sending again is for those who may say so in chat, and for whoever answers incidents; not for those who only look. */
+function mayRedeliver(access: Access, name: string): boolean {
+  const person = personOf(access, 'http', name)
+  return person !== null && ['deliveries', 'ack'].some((command) => mayRun(access, person, command))
+}
+
 /**
- * Puts a dead or waiting delivery back in line, at the front.
+ * Puts a dead or waiting delivery back in line, at the front, in somebody's name; the audit trail says so, or that they may not.
  * @returns it as it is then
- * @throws ClawError('not_found'), ClawError('conflict') when it neither died nor waits
+ * @throws ClawError('forbidden'), ClawError('not_found'), ClawError('conflict') when it neither died nor waits
  */
-export async function redeliver(deps: Pick<ApiDeps, 'store' | 'clock' | 'wake'>, id: number): Promise<Delivery> {
-  const delivery = await deps.store.write(async (tx) => {
+async function redeliver(deps: Deps, id: number, person: string): Promise<Delivery> {
+  const { store, clock } = deps
+  const note = (tx: Tx, outcome: 'done' | 'forbidden', about: Delivery | null) =>
+    tx.appendAudit({
+      at: new Date(clock()).toISOString(),
+      actor: person,
+      via: 'http',
+      action: 'deliveries',
+      target: about !== null && about.incidentId > 0 ? `incident ${about.incidentId}` : '',
+      outcome,
+      detail: `POST deliveries/${id}/redeliver`,
+    })
+  if (!mayRedeliver(deps.access(), person)) {
+    await store.write((tx) => note(tx, 'forbidden', null))
+    throw new ClawError(
+      'forbidden',
+      `${person} may not send deliveries again: it takes a role that may run deliveries or ack.`,
+    )
+  }
+  const delivery = await store.write(async (tx) => {
     const before = await tx.delivery(id)
     if (!before) throw new ClawError('not_found', `There is no delivery ${id}.`)
-    if (!(await tx.redeliver(id, deps.clock()))) {
+    if (!(await tx.redeliver(id, clock()))) {
       throw new ClawError(
         'conflict',
         `Delivery ${id} is ${before.state}: only what is dead or waiting can be sent again.`,
       )
     }
+    await note(tx, 'done', before)
     return tx.delivery(id)
   })
   if (!delivery) throw new ClawError('not_found', `There is no delivery ${id}.`)
@@ -53,7 +81,8 @@ export function deliveryRoutes(deps: ApiDeps): ApiRoute[] {
     {
       method: 'POST',
       path: '/deliveries/:id/redeliver',
-      handle: async ({ id }) => json(deliveryJson(await redeliver(deps, readId(id, 'a delivery'))), 202),
+      handle: async ({ id, person }) =>
+        json(deliveryJson(await redeliver(deps, readId(id, 'a delivery'), person)), 202),
     },
   ]
 }

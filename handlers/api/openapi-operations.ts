@@ -196,7 +196,7 @@ const deliveries: Operation[] = [
       ...problems({
         ...usual,
         400: BAD_ID,
-        403: OTHER_SITE,
+        403: `The person may run neither \`deliveries\` nor \`ack\`. Or: ${OTHER_SITE}`,
         404: 'There is no such delivery.',
         409: 'It neither died nor waits.',
         413: null,

@@ -1,3 +1,4 @@
+import type { Access } from '../../src/core/access.ts'
 import type { ApiAnswer } from '../../src/core/api.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import { ClawError } from '../../src/core/errors.ts'
@@ -12,6 +13,8 @@ export type ApiDeps = {
   clock: Clock
   /** tells the lanes that something is due */
   wake: () => void
+  /** who may do what */
+  access: () => Access
 }
 
 const JSON_TYPE = 'application/json; charset=utf-8'

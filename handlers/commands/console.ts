@@ -67,7 +67,10 @@ export async function useLink(tx: Tx, token: string, now: number): Promise<strin
   return person
 }
 
-/** Only the hash is kept: who reads the database cannot sign in with it. */
+/**
+ * Only the hash is kept here. The answer that holds the link is kept with its request like every answer, and is worth nothing
+ * once the link was used or five minutes are over.
+ */
 async function addLink(tx: Tx, person: string, now: number): Promise<string> {
   const token = randomBytes(32).toString('base64url')
   const before = Object.entries(open(parse(await tx.meta(KEY)), now))

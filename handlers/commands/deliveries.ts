@@ -26,6 +26,8 @@ export const deliveries = defineCommand({
     })
     .refine(({ act, id }) => act === undefined || id !== undefined, 'say which delivery: deliveries redeliver 7'),
   danger: 'none',
+  // Whoever answers the page may send again what was lost.
+  right: ({ act }) => (act === undefined ? 'status' : 'ack'),
   run: (tx, { id }, _facts, context) => (id === undefined ? list(tx, context.now) : again(tx, id, context)),
 })
 

@@ -11,8 +11,11 @@ import { answerLines, type RunningClaw, runningClaw } from './server.ts'
 /** Longest text of one argument; the server has its own limits. */
 const MAX_TEXT = 2000
 
+/** What only a person does: to say yes to a dangerous command, and to sign in. */
+const PEOPLE_ONLY = new Set(['approve', 'console'])
+
 /**
- * `claw mcp`: every chat command as a tool of the Model Context Protocol on stdio, run on the Claw that is running, as whom
+ * `claw mcp`: the chat commands as tools of the Model Context Protocol on stdio, run on the Claw that is running, as whom
  * CLAW_API_TOKEN speaks for. A dangerous command is never confirmed from here: the tool answers with the question, and a
  * person approves it where people do.
  */
@@ -38,7 +41,7 @@ export function createMcp(claw: RunningClaw, version: string): McpServer {
         'Incidents of rate limiters at the edge: look with status, incidents and show. Commands that change something may ask a person to approve; tell the user so.',
     },
   )
-  for (const spec of commandSpecs) {
+  for (const spec of commandSpecs.filter(({ name }) => !PEOPLE_ONLY.has(name))) {
     server.registerTool(
       `claw_${spec.name}`,
       {

@@ -7,6 +7,7 @@ import { ClawError } from '../core/errors.ts'
 import type { Flags } from '../main.ts'
 import { createPages } from '../pages.ts'
 import { sandboxConfig } from '../sandbox/config.ts'
+import { sandboxFront } from '../sandbox/loopback.ts'
 import { ON_CALL_USERS } from '../sandbox/page/cast.ts'
 import type { Stack } from '../sandbox/real/stack.ts'
 import { SCENARIOS } from '../sandbox/scenarios.ts'
@@ -36,7 +37,7 @@ export async function sandbox(flags: Flags): Promise<number> {
       { ...parsed, path: null, text },
       {
         log,
-        mount: { path: '/sandbox', router: world.router },
+        mount: { path: '/', router: sandboxFront('/sandbox', world.router) },
         pages: (parts, run) =>
           createPages(parts, run, {
             sandbox: {

@@ -166,8 +166,11 @@ function rewrite(value: unknown, path: Path, hide: (secret: string) => string): 
   const keys = path.filter((part) => typeof part === 'string')
   if (keys.some((key) => SECRET_KEYS.has(key))) return hide(value)
   if (SECRET_URLS.has(keys.at(-1) ?? '') || SECRET_URLS.has(keys.slice(-2).join('.'))) return hide(value)
-  return value.replace(/^([a-z+]+:\/\/)([^/?#@]*):([^/?#]*)@/i, (_, scheme: string, user: string, password: string) => {
-    hide(password)
-    return `${scheme}${user}:${HIDDEN}@`
-  })
+  const named = /^([a-z+]+:\/\/[^/?#@:]*:)([^/?#]*)@/i.exec(value)
+  // `https://token@host`: over http a name without a password is one. A database's user is not.
+  const found = named ?? /^(https?:\/\/)([^/?#]*)@/i.exec(value)
+  if (found === null) return value
+  const [whole, before = '', secret = ''] = found
+  hide(secret)
+  return `${before}${HIDDEN}@${value.slice(whole.length)}`
 }

@@ -70,10 +70,18 @@ function asksHere(shell: Shell, text: string): boolean {
   return spec !== undefined && spec.danger === 'none' && !AT_ONCE.has(spec.name)
 }
 
-/** `failover A B --override REASON`: the reason stands beside the command. Telephones turn `--` into a dash. */
+/**
+ * `failover A B --override REASON`: the reason stands beside the command. Telephones turn `--` into a dash. Not within quotes, where
+ * a label may say anything.
+ */
 function overridden(text: string): { text: string; override: string | null } {
-  const found = /^(.*?\S)\s+(?:--|—|–)override[\s=]+(\S.*)$/s.exec(text)
-  return found ? { text: found[1] ?? text, override: (found[2] ?? '').slice(0, 500) } : { text, override: null }
+  for (const { 0: word, index } of text.matchAll(/"(?:[^"\\]|\\.)*"|\S+/g)) {
+    const flag = /^(?:--|—|–)override(?==|$)/.exec(word)?.[0]
+    if (flag === undefined || index === 0) continue
+    const reason = text.slice(index + flag.length).replace(/^[\s=]+/, '')
+    if (reason !== '') return { text: text.slice(0, index).trimEnd(), override: reason.slice(0, 500) }
+  }
+  return { text, override: null }
 }
 
 const meaning = (shell: Shell, text: string): string => specOf(shell, text)?.summary ?? ''

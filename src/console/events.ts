@@ -12,6 +12,8 @@ const MAX_CONNECTIONS = 200
 const MAX_EACH = 20
 /** A reader that takes nothing is cut off before it costs memory, bytes. */
 const MAX_UNREAD = 64 * 1024
+/** Told at once: each of them fetches its page, which takes some 30 ms of the thread that takes webhooks. The others are next. */
+const AT_ONCE = 5
 /** Open incidents whose changes are noticed one by one; beyond that, their counts. */
 const WATCHED = 200
 
@@ -31,14 +33,22 @@ export type Feed = {
    * @returns false when there are too many already; nothing was sent then
    */
   open(req: IncomingMessage, res: ServerResponse, person: string, stillOwn: () => boolean): boolean
-  /** one round: tells all who listen when something changed */
+  /** one round: tells those who show something older, a few at a time */
   tick(): Promise<void>
   readonly size: number
   /** ends all connections, and takes no more */
   close(): void
 }
 
-type Reader = { res: ServerResponse; person: string; stillOwn: () => boolean }
+type Reader = {
+  res: ServerResponse
+  person: string
+  stillOwn: () => boolean
+  /** what its page shows; null before the first look: whoever comes has just loaded the page */
+  seen: string | null
+  toldAt: number
+  wroteAt: number
+}
 
 /** Server-sent events that say only that something changed: what it is, each reader fetches as a page of its own. */
 export function createFeed(deps: FeedDeps): Feed {
@@ -46,8 +56,6 @@ export function createFeed(deps: FeedDeps): Feed {
   const readers = new Set<Reader>()
   let timer: NodeJS.Timeout | undefined
   let last: string | null = null
-  let toldAt = 0
-  let wroteAt = 0
   let id = 0
   let looking: Promise<void> | null = null
   let closed = false
@@ -61,12 +69,10 @@ export function createFeed(deps: FeedDeps): Feed {
     last = null
   }
 
-  function send(text: string): void {
-    wroteAt = clock()
-    for (const reader of readers) {
-      if (reader.res.writableLength > MAX_UNREAD) reader.res.destroy()
-      else reader.res.write(text)
-    }
+  function send(reader: Reader, text: string): void {
+    reader.wroteAt = clock()
+    if (reader.res.writableLength > MAX_UNREAD) reader.res.destroy()
+    else reader.res.write(text)
   }
 
   async function look(): Promise<void> {
@@ -74,32 +80,35 @@ export function createFeed(deps: FeedDeps): Feed {
     if (readers.size === 0) return
     const now = clock()
     const seen = await deps.digest()
-    if (last === null) {
-      // Whoever comes has just loaded the page.
-      last = seen
-      toldAt = now
-    } else if (seen !== last || now - toldAt >= REFRESH) {
-      last = seen
-      toldAt = now
-      id += 1
-      send(`id: ${id}\nevent: changed\ndata: ${now}\n\n`)
-    } else if (now - wroteAt >= HEARTBEAT) send(': still here\n\n')
+    last = seen
+    for (const reader of readers) reader.seen ??= seen
+    const behind = [...readers].filter((reader) => reader.seen !== seen || now - reader.toldAt >= REFRESH)
+    const told = behind.sort((a, b) => a.toldAt - b.toldAt).slice(0, AT_ONCE)
+    if (told.length > 0) id += 1
+    for (const reader of told) {
+      reader.seen = seen
+      reader.toldAt = now
+      send(reader, `id: ${id}\nevent: changed\ndata: ${now}\n\n`)
+    }
+    for (const reader of readers) if (now - reader.wroteAt >= HEARTBEAT) send(reader, ': still here\n\n')
   }
 
   const feed: Feed = {
     open(req, res, person, stillOwn) {
       const mine = [...readers].filter((reader) => reader.person === person).length
       if (closed || readers.size >= MAX_CONNECTIONS || mine >= MAX_EACH) return false
-      const reader = { res, person, stillOwn }
+      const now = clock()
+      // After a break something may have been missed; where many come back together, they are told in turn.
+      const again = req.headers['last-event-id'] !== undefined
+      const atOnce = again && readers.size < AT_ONCE
+      const reader = { res, person, stillOwn, seen: again && !atOnce ? '' : last, toldAt: now, wroteAt: now }
       res.statusCode = 200
       res.setHeader('Content-Type', 'text/event-stream; charset=utf-8')
       res.setHeader('Cache-Control', 'no-store')
       // nginx would gather events before it passes them on.
       res.setHeader('X-Accel-Buffering', 'no')
       res.flushHeaders()
-      const again = req.headers['last-event-id'] !== undefined
-      // After a break something may have been missed.
-      res.write(again ? 'retry: 2000\nevent: changed\ndata: 0\n\n' : 'retry: 2000\n: hello\n\n')
+      res.write(atOnce ? 'retry: 2000\nevent: changed\ndata: 0\n\n' : 'retry: 2000\n: hello\n\n')
       readers.add(reader)
       res.on('close', () => drop(reader))
       if (deps.timer !== false) timer ??= setInterval(() => void feed.tick(), EVERY).unref()

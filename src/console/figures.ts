@@ -4,6 +4,8 @@ import type { Sample } from './page.ts'
 /** At most three digits that matter: `0.04`, `1.5`, `240`, `12 k`. */
 export function figure(value: number): string {
   if (!Number.isFinite(value)) return 'unknown'
+  // What decays towards nothing is nothing: no 2.3e-7.
+  if (Math.abs(value) < 0.001) return '0'
   if (Math.abs(value) >= 10_000) return `${Math.round(value / 1000)} k`
   return String(Math.abs(value) >= 100 ? Math.round(value) : Number(value.toPrecision(2)))
 }

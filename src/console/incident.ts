@@ -14,6 +14,8 @@ import { deliveryRow, incidentCard, moment, operationRow, questionRow } from './
 const SHOWN_ALERTS = 100
 const SHOWN_STORY = 200
 const SHOWN_RUNS = 20
+/** Characters of a label or a text that are looked at; the page shows fewer. Thousands of long ones would hold everything up. */
+const LOOKED_AT = 1000
 /** Receivers that did not get it, with the reason. */
 const SHOWN_OTHERS = 30
 
@@ -112,8 +114,10 @@ function alertRow(row: OccurrenceRow) {
     starts: moment(row.startsAt),
     ends: moment(row.endsAt),
     timesSeen: row.timesSeen,
-    labels: Object.entries(labels).slice(0, 30),
-    summary: ownText(annotations, 'summary') ?? ownText(annotations, 'description'),
+    labels: Object.entries(labels)
+      .slice(0, 30)
+      .map(([label, value]) => [label.slice(0, LOOKED_AT), value.slice(0, LOOKED_AT)]),
+    summary: (ownText(annotations, 'summary') ?? ownText(annotations, 'description'))?.slice(0, LOOKED_AT) ?? null,
     generatorURL,
   }
 }

@@ -47,11 +47,15 @@ function detailOf(error: ClawError): string {
 export function problemHandler(log: Logger) {
   return (error: unknown, req: Request, res: Response, _next: NextFunction): void => {
     const known = toClawError(error)
-    if (HTTP_STATUS[known.code] >= 500) log.error({ err: error, method: req.method, path: req.path }, known.message)
+    if (HTTP_STATUS[known.code] >= 500)
+      log.error({ err: error, method: req.method, path: loggable(req.path) }, known.message)
     if (res.headersSent || res.destroyed) res.destroy()
     else sendProblem(res, known)
   }
 }
+
+/** A link that signs in is a secret until it is used. */
+const loggable = (path: string): string => path.replace(/^(\/login\/).+/i, '$1…').slice(0, 200)
 
 /** Express and its body parser throw errors with `status` and `type`. */
 export function toClawError(error: unknown): ClawError {

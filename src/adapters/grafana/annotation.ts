@@ -70,9 +70,12 @@ export function ofAct(act: Act, incident: IncidentView, installation: string, st
   }
 }
 
+/** Blanks of all kinds, control characters, and those that reorder text. */
+const UNSEEN = /[\p{Cc}\s\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+/gu
+
 /** Grafana shows texts as HTML, with what is dangerous taken out of it; what comes from alerts is to be no HTML at all. */
 function textOf(text: string, url: string | null, name: string): string {
-  const plain = escaped(cut(text.replace(/[\p{Cc}\s]+/gu, ' ').trim()))
+  const plain = escaped(cut(text.replace(UNSEEN, ' ').trim()))
   return url === null ? `${plain}<br>${name}` : `${plain}<br><a href="${escaped(url)}">${name}</a>`
 }
 
@@ -89,10 +92,7 @@ function tagsOf(wanted: readonly string[]): string[] {
   const tags: string[] = []
   let room = LIMITS.tags - '[]'.length
   for (const raw of wanted) {
-    const tag = raw
-      .replace(/[\p{Cc}\s:]+/gu, ' ')
-      .trim()
-      .toWellFormed()
+    const tag = raw.replaceAll(':', ' ').replace(UNSEEN, ' ').trim().toWellFormed()
     const bytes = Buffer.byteLength(tag)
     const taken = bytes + '"",'.length
     if (tag === '' || tags.includes(tag) || bytes > LIMITS.tag || taken > room) continue

@@ -130,7 +130,8 @@ function messageOf(message, act, extra) {
   )
 }
 
-const SHORT = 3
+/** Replies that show without being asked for: the message above them, with its buttons, matters more. */
+const SHORT = 1
 
 function threadOf(message, ui, act) {
   const { ts, thread, replies } = message
@@ -146,7 +147,7 @@ function threadOf(message, ui, act) {
       : h(
           'button',
           { type: 'button', class: 'linkish', 'aria-expanded': String(open), onclick: () => act.thread(ts) },
-          open ? `Show the last ${SHORT} of ${count}` : `Show all ${count}`,
+          open ? `Show the last of ${count}` : `Show all ${count}`,
         ),
     shown.map((reply) => messageOf(reply, act.on({ channel: act.channel, ts: reply.ts }))),
   )

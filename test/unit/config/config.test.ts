@@ -276,6 +276,17 @@ test('a missing variable, an unreadable file and a half-written one have their p
   assert.match(lines('alertmanager: { token: ["a", ""] }')[0] ?? '', /^claw\.yaml:1:30: token\[1\] must not be empty/)
 })
 
+test('a token that stands alone before the host of an address is a secret, the user of a database is none', () => {
+  const { config, secrets } = parse(
+    `store: postgres://claw@db:5432/claw\nedge: { url: 'https://to%2Fken@edge.example.com/x', token: t }\n`,
+    {},
+  )
+  const shown = inspect(redact(config), { depth: 20 })
+  assert.match(shown, /https:\/\/\[secret\]@edge\.example\.com\/x/)
+  assert.match(shown, /postgres:\/\/claw@db:5432\/claw/)
+  assert.ok(secrets.includes('to%2Fken') && secrets.includes('to/ken') && !secrets.includes('claw'))
+})
+
 test('no secret is shown by redact, and all are listed', () => {
   const text = example.replace('sqlite:data/claw.db', 'postgres://claw:s3%2Fcret@db:5432/claw')
   const { config, secrets } = parse(text, exampleEnv)

@@ -130,6 +130,17 @@ test('a commander’s reason to pass a refusal is no part of the command', async
   assert.deepEqual([stored?.request.text, stored?.request.override], ['note 1 looking', 'the lag is known'])
 })
 
+test('a label that says --override is no reason to pass a refusal', async (t) => {
+  const rig = await startRig(t)
+  const cookie = await rig.signIn()
+  const command = 'reset "A --override because" --override seen by "Kim"'
+  const res = await rig.press(cookie, { command })
+  const stored = await rig.store.request(
+    `console:Dana:${/answers\/([0-9a-f-]+)/.exec(res.headers.get('location') ?? '')?.[1]}`,
+  )
+  assert.deepEqual([stored?.request.text, stored?.request.override], ['reset "A --override because"', 'seen by "Kim"'])
+})
+
 test('GET changes nothing', async (t) => {
   const { rig, cookie } = await night(t)
   const before = await rig.store.auditHead()

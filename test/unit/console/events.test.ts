@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { test } from 'node:test'
+import { createFeed } from '../../../src/console/events.ts'
 import { POLICY, pageOf } from './reader.ts'
 import { startRig } from './rig.ts'
 
@@ -38,6 +40,49 @@ test('who comes back after a break looks again at once', async (t) => {
   const rig = await startRig(t)
   const { next } = await listen(rig, await rig.signIn(), { 'last-event-id': '4' })
   assert.match((await next()) ?? '', /event: changed/)
+})
+
+test('many pages are told in turn, so that they do not all fetch themselves at once', async () => {
+  let [digest, now] = ['old', 0]
+  const feed = createFeed({
+    digest: async () => digest,
+    clock: () => now,
+    onError: (error) => assert.fail(String(error)),
+    timer: false,
+  })
+  const told: number[] = []
+  const open = (n: number, headers: Record<string, string>) => {
+    const write = (text: string) => text.includes('event: changed') && told.push(n)
+    const res = { setHeader() {}, flushHeaders() {}, on() {}, end() {}, write, writableLength: 0 }
+    assert.ok(feed.open({ headers } as IncomingMessage, res as unknown as ServerResponse, 'Dana', () => true))
+  }
+  const round = async () => {
+    told.length = 0
+    now += 1000
+    await feed.tick()
+    return [...told].sort((a, b) => a - b)
+  }
+  for (let n = 0; n < 12; n++) open(n, {})
+  assert.deepEqual(await round(), [])
+  digest = 'new'
+  assert.deepEqual(await round(), [0, 1, 2, 3, 4])
+  assert.deepEqual(await round(), [5, 6, 7, 8, 9])
+  digest = 'newer'
+  assert.deepEqual(
+    await round(),
+    [0, 10, 11, 1, 2].sort((a, b) => a - b),
+    'who was told longest ago comes first',
+  )
+  // After a restart all come back together.
+  told.length = 0
+  for (let n = 12; n < 18; n++) open(n, { 'last-event-id': '4' })
+  assert.deepEqual(told, [])
+  const rest = [...(await round()), ...(await round()), ...(await round())]
+  assert.deepEqual(
+    rest.sort((a, b) => a - b),
+    [3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 15, 16, 17],
+  )
+  assert.deepEqual(await round(), [])
 })
 
 test('connections are bounded, end with the session, and with Claw', async (t) => {

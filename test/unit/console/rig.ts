@@ -37,6 +37,7 @@ telegram: { bot_token: '1:a' }
 people:
   - { name: Dana, roles: [commander] }
   - { name: Kim, roles: [commander] }
+  - { name: Rae, roles: [responder] }
   - { name: Vic, roles: [viewer], telegram: 4713 }
 approvals: { failover: 1 }
 time_intervals:
@@ -133,7 +134,13 @@ export async function startRig(
     : null
   const app = express()
   app.disable('x-powered-by')
-  app.use('/api/v1', createApi({ session, routes: apiRoutes({ store, viewOf: views.of, clock, wake, run }) }))
+  app.use(
+    '/api/v1',
+    createApi({
+      session,
+      routes: apiRoutes({ store, viewOf: views.of, clock, wake, run, access: () => accessOf(config) }),
+    }),
+  )
   const { router, feed } = createConsole({
     store,
     viewOf: views.of,

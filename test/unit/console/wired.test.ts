@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import { createHash, randomBytes } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
 import { test } from 'node:test'
+import { createSession } from '../../../src/http/session.ts'
 import { startRig } from '../chatops/rig.ts'
 import { pageOf, words } from './reader.ts'
 
@@ -31,4 +34,37 @@ test('the whole program: sign-in, configuration as people write it, a command ov
   })
   assert.equal(pressed.status, 303)
   assert.match(words(await get(pressed.headers.get('location') ?? '')), /status All quiet/)
+})
+
+test('who reads the database, or a backup of it, cannot make a cookie', async (t) => {
+  const rig = await startRig(t, { yaml: '  - { name: Kay, roles: [commander] }\n' })
+  const { url, parts } = rig.app
+  const person = 'Kay'
+  const home = (cookie: string) => fetch(url, { headers: { cookie } }).then((res) => res.text())
+  assert.match(await home(''), /Sign in/)
+  const stored = await parts.store.meta('console_key')
+  assert.ok(stored, 'made with the first page')
+  const cookies: string[] = []
+  const res = { appendHeader: (_name: string, value: string) => cookies.push(value.split(';')[0] ?? '') }
+  const forger = createSession({
+    tokens: () => ({}),
+    people: () => [person],
+    key: () => stored,
+    clock: parts.clock,
+    publicUrl: () => null,
+  })
+  assert.ok(forger.start(res as unknown as ServerResponse, person))
+  assert.match(await home(cookies[0] ?? ''), /<h1>Sign in<\/h1>/)
+  // The way that it is meant to go works for the same person.
+  const link = randomBytes(32).toString('base64url')
+  const hash = createHash('sha256').update(link).digest('hex')
+  const links = JSON.stringify({ [hash]: { person, until: parts.clock() + 60_000 } })
+  await parts.store.write((tx) => tx.setMeta('console_links', links))
+  const signedIn = await fetch(`${url}/login`, {
+    method: 'POST',
+    redirect: 'manual',
+    headers: { origin: url },
+    body: new URLSearchParams({ link }),
+  })
+  assert.doesNotMatch(await home((signedIn.headers.getSetCookie()[0] ?? '').split(';')[0] ?? ''), /<h1>Sign in<\/h1>/)
 })

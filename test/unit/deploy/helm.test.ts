@@ -213,7 +213,7 @@ test('with everything on: the network lets in what is named, and lets out names 
       .map(({ port }) => port),
   )
   assert.deepEqual(ports, [
-    [53, 53],
+    [53, 53, 5353, 5353],
     [443, 5432, 9090, 9093, 6443],
   ])
   assert.deepEqual(egress[1]?.to, [

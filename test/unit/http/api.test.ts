@@ -262,6 +262,30 @@ test('a dead or waiting delivery is sent again, once, and the lanes are told', a
   await problem(await rig.post(`/deliveries/${id}/redeliver`), 409)
 })
 
+test('who only looks sends nothing again, and the audit trail says who did', async (t) => {
+  const rig = await twoRegions(t)
+  Object.assign(rig.tokens, { Vic: 'vic-token', Rae: 'rae-token', Nobody: 'nobody-token' })
+  const { id } = await rig.deliver({ incident: 1, target: '-1001' }, { state: 'dead', reason: 'chat not found' })
+  const path = `/deliveries/${id}/redeliver`
+  for (const who of ['vic', 'nobody']) {
+    assert.match(
+      await problem(await rig.post(path, { authorization: `Bearer ${who}-token` }), 403),
+      /deliveries or ack/,
+    )
+  }
+  assert.equal((await rig.store.delivery(id))?.state, 'dead')
+  assert.equal((await rig.post(path, { authorization: 'Bearer rae-token' })).status, 202)
+  const rows = await rig.store.auditRows(0, 10)
+  assert.deepEqual(
+    rows.map(({ actor, via, action, target, outcome }) => [actor, via, action, target, outcome]),
+    [
+      ['Vic', 'http', 'deliveries', '', 'forbidden'],
+      ['Nobody', 'http', 'deliveries', '', 'forbidden'],
+      ['Rae', 'http', 'deliveries', 'incident 1', 'done'],
+    ],
+  )
+})
+
 test('deliveries are listed newest first, page by page', async (t) => {
   const rig = await twoRegions(t)
   const first = Deliveries.parse(await (await rig.get('/deliveries?limit=2')).json())

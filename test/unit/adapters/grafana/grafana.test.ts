@@ -180,10 +180,17 @@ test('a success without an id is looked for next time', async (t) => {
 
 test('a hostile author gets no markup into Grafana, and tags stay within what it takes', async (t) => {
   const { show, annotations } = await setUp(t)
-  const allRegions = ['<b>', 'a:b', 'x'.repeat(101), '', ...Array.from({ length: 60 }, (_, n) => `region-${n}`)]
+  const allRegions = [
+    '<b>',
+    'a:b',
+    'fold\u202e',
+    'x'.repeat(101),
+    '',
+    ...Array.from({ length: 60 }, (_, n) => `region-${n}`),
+  ]
   await show(
     incidentView({
-      headline: `P1 · <img src=x onerror=alert(1)> & "quoted" 'too'\n${'y'.repeat(2_000)}`,
+      headline: `P1 · <img src=x onerror=alert(1)> & "quoted" 'too'\n\u202edlof\u2066${'y'.repeat(2_000)}`,
       incidentUrl: 'https://claw.example.com/incidents/12?"><script>',
       allRegions,
     }),
@@ -191,6 +198,7 @@ test('a hostile author gets no markup into Grafana, and tags stay within what it
   const { text, tags } = annotations[0] ?? assert.fail()
   assert.doesNotMatch(text.replace(/<br><a href="[^"<>]*">Incident 12<\/a>$/, ''), /[<>"']/)
   assert.match(text, /&#60;img src=x/)
+  assert.doesNotMatch(text + tags.join(), /[\u202a-\u202e\u2066-\u2069]/)
   assert.ok(text.length < 1_300)
   assert.ok(Buffer.byteLength(JSON.stringify(tags)) <= 500)
   assert.ok(tags.includes('a b') && tags.includes('region-0'))

@@ -24,6 +24,8 @@ export function recording(policy: Policy): Policy {
   return {
     ...policy,
     slo: null,
+    // A gap in the recording is no silence of Alertmanager's.
+    heartbeat: { ...policy.heartbeat, expected: false, timeout: Number.POSITIVE_INFINITY },
     remediation: policy.remediation.map((one) => ({ ...one, mode: one.mode === 'off' ? 'off' : 'shadow' })),
   }
 }

@@ -44,11 +44,11 @@ export async function replay(flags: Flags, files: string[]): Promise<number> {
   }
   const { policy, config } = await configOf(flags.config)
   const recorded = (await Promise.all(files.map(read))).flat().sort((a, b) => a.at - b.at)
-  const { sent, remedied } = await play(recorded, policy, config.installation)
+  const { incidents, sent, remedied } = await play(recorded, policy, config.installation)
   process.stdout.write(
     flags.json === true
-      ? `${JSON.stringify({ ...summary(recorded, sent), remediation: remediationData(remedied) }, null, 2)}\n`
-      : `${story(recorded, sent)}${remediationText(remedied)}`,
+      ? `${JSON.stringify({ ...summary(recorded, incidents, sent), remediation: remediationData(remedied) }, null, 2)}\n`
+      : `${story(recorded, incidents, sent)}${remediationText(remedied)}`,
   )
   return 0
 }
@@ -99,7 +99,7 @@ async function play(
   recorded: readonly Recorded[],
   given: Policy,
   installation: string,
-): Promise<{ sent: Sent[]; remedied: Remedied[] }> {
+): Promise<{ incidents: number; sent: Sent[]; remedied: Remedied[] }> {
   const policy = recording(given)
   let now = recorded[0]?.at ?? 0
   const clock = () => now
@@ -169,20 +169,20 @@ async function play(
   }
   await passUntil(now + TAIL)
   for (const lane of lanes) await lane.stop()
+  const incidents = (await store.countIncidents()).reduce((sum, { count }) => sum + count, 0)
   await store.close()
-  return { sent, remedied: diary.all() }
+  return { incidents, sent, remedied: diary.all() }
 }
 
-function summary(recorded: readonly Recorded[], sent: readonly Sent[]) {
+function summary(recorded: readonly Recorded[], incidents: number, sent: readonly Sent[]) {
   const pages = sent.filter((one) => one.what === 'page').length
   const messages = sent.filter((one) => one.what === 'message').length
   const edits = sent.filter((one) => one.what === 'edit').length
-  const incidents = new Set(sent.map((one) => one.incident)).size
   return { webhooks: recorded.length, incidents, pages, messages, edits, sent }
 }
 
-function story(recorded: readonly Recorded[], sent: readonly Sent[]): string {
-  const { webhooks, incidents, pages, messages, edits } = summary(recorded, sent)
+function story(recorded: readonly Recorded[], incidents: number, sent: readonly Sent[]): string {
+  const { webhooks, pages, messages, edits } = summary(recorded, incidents, sent)
   const lines = sent
     .filter((one) => one.what !== 'edit')
     .map(

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { ClawError, messageOf } from '../core/errors.ts'
@@ -23,6 +23,8 @@ export function openSqlite(path: string, readOnly = false): Driver {
       lock = takeLock(`${path}.lock`)
     }
     // `timeout` would block the event loop; nobody else writes, so there is nothing to wait for.
+    // Incidents, requests and the audit trail are for whoever runs Claw; its other files get the same rights.
+    if (!readOnly && path !== ':memory:') closeSync(openSync(path, 'a', 0o600))
     db = new DatabaseSync(path, { timeout: 0, readOnly })
     if (!readOnly) prepareFile(db)
   } catch (error) {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { ClawError } from '../../../src/core/errors.ts'
@@ -20,6 +20,14 @@ test('a commit is on disk when it returns', async () => {
   const driver = openSqlite(path)
   assert.equal((await driver.all('PRAGMA synchronous'))[0]?.synchronous, 2)
   assert.equal((await driver.all('PRAGMA journal_mode'))[0]?.journal_mode, 'wal')
+  await driver.close()
+})
+
+test('a new database is readable by its owner only, what stands beside it as well', async () => {
+  const path = sqlitePath()
+  const driver = openSqlite(path)
+  await driver.script('CREATE TABLE one (a TEXT); INSERT INTO one VALUES (1)')
+  for (const file of [path, `${path}-wal`]) assert.equal(statSync(file).mode & 0o077, 0, file)
   await driver.close()
 })
 

@@ -37,12 +37,18 @@
     const row = 36
     const options = {
       width: heatBox.clientWidth,
-      height: regions.length * row + 40,
+      height: regions.length * row + 48,
+      padding: [8, 16, 0, 0],
       legend: { show: false },
       cursor: { show: false },
       scales: { x: { time: true, range: [times[0], times.at(-1) + step] }, y: { range: [0, regions.length] } },
       axes: [
-        axis(ink, line, { values: (_u, values) => values.map(ticks(times)), grid: { show: false }, space: 70 }),
+        axis(ink, line, {
+          values: (_u, values) => values.map(ticks(times)),
+          grid: { show: false },
+          space: 70,
+          size: 40,
+        }),
         axis(ink, line, {
           size: 84,
           splits: () => regions.map((_name, i) => i + 0.5),
@@ -95,7 +101,7 @@
       cursor: { drag: { x: false, y: false } },
       scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, Math.max(0.6, (max ?? 0) * 1.1)] } },
       axes: [
-        axis(ink, line, { values: (_u, values) => values.map(ticks(times)), space: 70 }),
+        axis(ink, line, { values: (_u, values) => values.map(ticks(times)), space: 70, size: 40 }),
         axis(ink, line, { size: 56, values: (_u, values) => values.map((value) => `${+value.toPrecision(3)} s`) }),
       ],
       series: [

@@ -51,10 +51,10 @@ export function regionCard(region: EdgeRegion, history: readonly Sample[]) {
       { name: 'Sync lag', value: unit(region.syncLagSeconds, ' s'), alarming: (region.syncLagSeconds ?? 0) > 0.5 },
       {
         name: 'Conflicts',
-        value: unit(region.conflictsPerMinute, ' a minute'),
+        value: unit(region.conflictsPerMinute, '/min'),
         alarming: (region.conflictsPerMinute ?? 0) > 10,
       },
-      { name: 'Traffic', value: unit(region.requestRate, ' a second'), alarming: false },
+      { name: 'Traffic', value: unit(region.requestRate, '/s'), alarming: false },
       {
         name: 'Refused',
         value: region.refusedRatio === null ? null : percent(region.refusedRatio),

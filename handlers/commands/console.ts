@@ -40,11 +40,14 @@ export const consoleCommand = defineCommand<Record<string, never>, string | null
       ])
     }
     const token = await addLink(tx, person.name, now)
+    const url = `${publicUrl.replace(/\/+$/, '')}/login/${token}`
+    const inChat = via === 'slack' || via === 'telegram'
     return reply(`Your way into the console, once, until ${timeOf(now + LASTS, now)}:`, {
       lines: [
-        `${publicUrl.replace(/\/+$/, '')}/login/${token}`,
+        ...(inChat ? [] : [url]),
         'It signs in whoever opens it as you: do not pass it on. Next: open it and press Sign in.',
       ],
+      ...(inChat ? { link: { label: 'Open the console', url } } : {}),
       data: { expires_at: new Date(now + LASTS).toISOString() },
     })
   },

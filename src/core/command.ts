@@ -45,6 +45,8 @@ export type Reply = {
   buttons: Button[]
   /** the same for programs (HTTP, `--json`) */
   data: Json
+  /** a way to somewhere, where the platform makes links; lines never become any */
+  link?: { label: string; url: string }
   /** the incident that it is about */
   incident: number | null
 }

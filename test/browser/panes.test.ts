@@ -88,9 +88,8 @@ test('a failover by clicks: asked in Slack, approved by another person in the co
   // Robin comes to the console by a link that works once.
   await be('Robin')
   await type('/claw console')
-  const said = await (await shows(slack.locator('article.note.own'), /login/)).innerText()
-  // Slack's own rendering may make it plain text; a person copies it either way.
-  const address = /https?:\/\/\S+/.exec(said.replaceAll('\u2215', '/'))?.[0] ?? ''
+  const link = await shows(slack.locator('article.note.own a[href*="/login/"]'), /Open the console/)
+  const address = (await link.getAttribute('href')) ?? ''
   const robin = (
     await openWindow(t, browser, { baseURL: url, viewport: { width: 390, height: 844 } }, [/410 of GET/, /error.*410/])
   ).page

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { Reply } from '../../core/command.ts'
 import type { Json, ReplyInput, StepResult } from '../../core/delivery.ts'
 import { createClient, type Slack } from './client.ts'
 import { type Failure, judge } from './errors.ts'
@@ -19,7 +20,7 @@ const Address = z.object({
   thread: z.string().max(40).nullable().default(null),
   /** asked in the thread itself, so the private answer belongs there as well */
   inThread: z.boolean().default(false),
-  /** asked aloud (a mention): answered aloud */
+  /** asked aloud (a mention), or asking others: answered aloud */
   aloud: z.boolean().default(false),
   /** when Slack issued the response URL, ms; null when nobody knows */
   at: z.number().nullable().default(null),
@@ -46,7 +47,17 @@ export type AnswerOptions = { token: string; apiUrl: string; timeoutMs: number }
 export async function sendReply(options: AnswerOptions, input: ReplyInput): Promise<StepResult> {
   const address = readAddress(input.address)
   if (address === null) return { outcome: 'dead', reason: 'The answer has no address in Slack.' }
-  return await deliver(options, address, replyMessage(input.reply), input)
+  return await deliver(options, heardBy(address, input.reply), replyMessage(input.reply), input)
+}
+
+/** Who is to agree has to see that somebody asked; a link that signs in is for the asker alone, wherever it was asked. */
+function heardBy(address: Address, reply: Reply): Address {
+  if (reply.link !== undefined) return { ...address, aloud: false, thread: null, inThread: false }
+  return asksOthers(reply.data) ? { ...address, aloud: true } : address
+}
+
+function asksOthers(data: Json): boolean {
+  return z.object({ needed: z.number().positive() }).safeParse(data).success
 }
 
 export async function deliver(
@@ -76,7 +87,7 @@ function waysOf(address: Address, now: number): Way[] {
   const ways: Way[] = []
   if (responseUrl !== null && (at === null || now < at + RESPONSE_URL_MS)) ways.push('url')
   if (channel !== null && !aloud) ways.push('whisper')
-  if (channel !== null && thread !== null) ways.push('thread')
+  if (channel !== null && (thread !== null || aloud)) ways.push('thread')
   return [...ways, 'direct']
 }
 
@@ -120,12 +131,12 @@ async function byUrl(attempt: Attempt): Promise<Failure | null> {
 
 /** Response URLs answer in their own way: 404 once used up or expired, 4xx or `ok: false` for what they do not like. */
 async function postUrl({ options, address, signal }: Attempt, content: object): Promise<Failure | null> {
-  const { responseUrl, thread, inThread } = address
+  const { responseUrl, thread, inThread, aloud } = address
   const response = await fetch(responseUrl ?? '', {
     method: 'POST',
     headers: { 'content-type': 'application/json; charset=utf-8' },
     body: JSON.stringify({
-      response_type: 'ephemeral',
+      response_type: aloud ? 'in_channel' : 'ephemeral',
       replace_original: false,
       ...(inThread && thread !== null ? { thread_ts: thread } : {}),
       ...content,

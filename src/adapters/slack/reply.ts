@@ -1,4 +1,5 @@
 import type { Reply } from '../../core/command.ts'
+import { strictUrl } from '../../core/incidentview.ts'
 import { actionsBlock } from './buttons.ts'
 import { codeText, entities, escapePlain } from './escape.ts'
 import { type Block, cutMrkdwn, firstThatFits, type Message, section, splitLines } from './message.ts'
@@ -15,6 +16,8 @@ const COLUMNS = 12
 export function replyMessage(reply: Reply): Message {
   const summary = cutMrkdwn(escapePlain(reply.summary) || (reply.ok ? 'Done.' : 'No.'), 1_000)
   const lines = reply.lines.map((line) => cutMrkdwn(escapePlain(line), 1_000))
+  const url = reply.link === undefined ? null : strictUrl(reply.link.url)
+  if (reply.link && url !== null) lines.unshift(`<${entities(url)}|${escapePlain(reply.link.label)}>`)
   const rows = reply.table === null ? [] : tableRows(reply.table)
   const buttons = actionsBlock(reply.buttons)
   const blocks = firstThatFits(

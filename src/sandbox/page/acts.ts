@@ -70,7 +70,13 @@ export function createActs(stage: Stage, diary: Diary, typed: Note[]): Router {
   function shown(channel: string, ts: string, person: Person) {
     const here = (one: { channel: string; ts: string; user: string }) =>
       one.channel === channel && one.ts === ts && one.user === person.slack
-    const found = slack.state.find(channel, ts) ?? slack.state.responses.find(here) ?? slack.state.ephemerals.find(here)
+    // What Claw answered aloud anybody may press.
+    const aloud = slack.state.responses.find(
+      (one) =>
+        one.channel === channel && one.ts === ts && JSON.stringify(one.body).includes('"response_type":"in_channel"'),
+    )
+    const found =
+      slack.state.find(channel, ts) ?? aloud ?? slack.state.responses.find(here) ?? slack.state.ephemerals.find(here)
     if (found) return found
     throw new ClawError('not_found', `There is no message ${ts} in ${channel} for ${person.name} to press a button of.`)
   }

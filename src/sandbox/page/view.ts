@@ -74,7 +74,7 @@ function messageOf({ ts, user, own, text, blocks, edits }: SlackMessage) {
   return { ts, name: slackName(user), own, text, blocks, edited: edits > 0 }
 }
 
-/** What single people see, oldest first. */
+/** What single people see, oldest first; what was said aloud, everybody sees. */
 function notesOf({ slack }: Stage, typed: readonly Note[]): object[] {
   const responses = slack.state.responses.map((one) => {
     const body = asRecord(one.body)
@@ -85,7 +85,12 @@ function notesOf({ slack }: Stage, typed: readonly Note[]): object[] {
   const whispers = slack.state.ephemerals.map((one) => ({ ...one, thread: null, aloud: false, typed: false }))
   const own = typed.map((one) => ({ ...one, thread: null, aloud: false }))
   const all = [...responses, ...whispers, ...own].sort((a, b) => (a.ts < b.ts ? -1 : 1))
-  return PEOPLE.flatMap(({ slack: user }) => all.filter((one) => one.user === user).slice(-SHOWN.notes))
+  return PEOPLE.flatMap(({ slack: user }) =>
+    all
+      .filter((one) => one.user === user || one.aloud)
+      .slice(-SHOWN.notes)
+      .map((one) => ({ ...one, user })),
+  )
 }
 
 const isHomeOf = (user: string) => (view: SlackView) => view.kind === 'home' && view.user === user

@@ -15,8 +15,8 @@ function ask(rig: Rig, more: object = {}, url: string | null = 'https://claw.tes
 }
 
 async function tokenFor(rig: Rig, more: object = {}): Promise<string> {
-  const { lines } = await ask(rig, more)
-  return /\/login\/([\w-]{43})$/.exec(lines[0] ?? '')?.[1] ?? ''
+  const { link } = await ask(rig, more)
+  return /\/login\/([\w-]{43})$/.exec(link?.url ?? '')?.[1] ?? ''
 }
 
 test('a link signs somebody in who has no token; looking at it does not use it up, using it does', async (t) => {

@@ -50,6 +50,19 @@ const refusing = (match: string, error: string): FaultRule => ({
   body: { ok: false, error },
 })
 
+test('a question to others is asked aloud; a link that signs in is the asker’s alone, even where it was asked aloud', async (t) => {
+  const { state, say } = await world(t)
+  await say(reply('Fail over from A to B.', { data: { approval: 'a1', needed: 1 } }))
+  const asked = state.responses[0]?.body as Record<string, unknown>
+  assert.equal(asked.response_type, 'in_channel')
+  await say(reply('Your way in:', { link: { label: 'Open', url: 'https://claw.example.com/login/x' } }))
+  const own = state.responses[1]?.body as Record<string, unknown>
+  assert.equal(own.response_type, 'ephemeral')
+  assert.match(JSON.stringify(own.blocks), /<https:\/\/claw\.example\.com\/login\/x\|Open>/)
+  await say(reply('Your way in:', { link: { label: 'Open', url: 'javascript:alert(1)' } }))
+  assert.doesNotMatch(JSON.stringify(state.responses[2]?.body), /javascript/)
+})
+
 test('an answer goes to the asker alone, by response URL, and replaces nothing', async (t) => {
   const { state, say } = await world(t)
   const said = reply('Incident 12 is acknowledged.', {

@@ -98,6 +98,22 @@ test('an answer: summary in bold, lines, table in columns, buttons, as a reply i
   ])
 })
 
+test('a link of Claw’s own can be tapped, one that is none stays text', async (t) => {
+  const { own, answer } = await world(t)
+  await answer(reply('Your way in:', { link: { label: 'Open', url: 'https://claw.example.com/login/x' } }))()
+  assert.deepEqual(
+    own()[0]
+      ?.entities.filter(({ type }) => type === 'text_link')
+      .map(({ url }) => url),
+    ['https://claw.example.com/login/x'],
+  )
+  await answer(reply('Your way in:', { link: { label: 'Open', url: 'javascript:alert(1)' } }))()
+  assert.equal(
+    own()[1]?.entities.some(({ type }) => type === 'text_link'),
+    false,
+  )
+})
+
 test('the message that was answered may be gone', async (t) => {
   const { own, answer } = await world(t)
   assert.equal((await answer(reply('Acknowledged.'))()).outcome, 'done')

@@ -58,24 +58,26 @@ export async function repair(flow: Flow, regions: readonly string[], policy: Rec
     async ({ signal }) => (await diverged(flow, regions, signal)).map(({ key, since }) => ({ key, since })),
   )
   const snapshot = await takeSnapshot(flow, regions)
-  await flow.operation('reconcile', OPERATION_TIMEOUT, ({ key, signal }) =>
+  const reconciled = await flow.operation('reconcile', OPERATION_TIMEOUT, ({ key, signal }) =>
     edgeOf(flow.services).start(
       { kind: 'reconcile', regions, policy, by: flow.by, incident: flow.incident },
       key,
       signal,
     ),
   )
-  const endedAt = await flow.step(
+  const seenAt = await flow.step(
     'reconciled',
     { say: () => 'The edge has reconciled; looking whether it lasts.' },
     async ({ now }) => now,
   )
+  // By the edge's own clock, as the times of its conflicts: what diverged anew before we heard of the end is not left over.
+  const endedAt = reconciled.endedAt ?? seenAt
   const still = await flow.poll(
     'nothing still diverges',
     { timeout: 60 * SECOND, what: 'The edge did not say what diverges' },
     async ({ signal, now }) => {
       const left = stillDiverged(await diverged(flow, regions, signal), before, endedAt)
-      return left.length === 0 || now >= endedAt + GRACE ? left : null
+      return left.length === 0 || now >= seenAt + GRACE ? left : null
     },
   )
   return {

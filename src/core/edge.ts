@@ -49,6 +49,8 @@ export type EdgeOperation = {
   /** 0..1; null when the edge does not say */
   progress: number | null
   detail: string
+  /** by the edge's own clock, ms since the epoch; null while it runs, or when the edge does not say */
+  endedAt: number | null
 }
 
 /**

@@ -186,7 +186,8 @@ export function createOutside(clock: () => number, gate: () => Promise<() => Pro
         if (over && !found.done && !found.failed) found.end()
         if (over) found.done = true
         const state = !over ? 'running' : found.failed ? 'failed' : 'succeeded'
-        return { id, kind: found.kind, state, progress: null, detail: found.failed ? 'a node did not answer' : 'done' }
+        const detail = found.failed ? 'a node did not answer' : 'done'
+        return { id, kind: found.kind, state, progress: null, detail, endedAt: over ? found.endsAt : null }
       }),
     snapshot: (where, _by, _incident, key) =>
       call('snapshot', () => {

@@ -46,6 +46,7 @@ const operationSchema = z.object({
   state: z.enum(['running', 'succeeded', 'failed']),
   progress: z.number().nullish().catch(null),
   detail: z.string().nullish().catch(null),
+  ended_at: z.string().nullish().catch(null),
 })
 
 /** `since`: RFC 3339, or ms since the epoch. A malformed entry makes the answer unusable: what is overlooked would count as settled. */
@@ -144,6 +145,7 @@ export function createEdgeAdmin(options: EdgeAdminOptions): EdgeAdmin {
         state: found.state,
         progress: typeof found.progress === 'number' ? Math.min(Math.max(found.progress, 0), 1) : null,
         detail: quote(found.detail, [token]),
+        endedAt: timeOf(found.ended_at ?? null),
       } satisfies EdgeOperation
     },
 

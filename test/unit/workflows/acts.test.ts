@@ -76,6 +76,16 @@ test('which keys still diverge: by since, else by name, and clocks may differ', 
   assert.deepEqual(stillDiverged(now, before, 500), ['old', 'quiet', 'early', 'skewed'])
 })
 
+test('reconcile: what diverged anew before we heard of the end is no inconsistency', async (t) => {
+  const rig = await createRig(t)
+  rig.outside.conflicts = [conflict('a', rig.now() - 1000)]
+  // The operation takes 1.5 s and is looked at every second.
+  rig.outside.left = [conflict('a', rig.now() + 1_700)]
+  const run = await rig.finish(await rig.begin('reconcile', all))
+  assert.equal(run.state, 'succeeded', run.outcome ?? '')
+  assert.match(run.outcome ?? '', /diverged again/)
+})
+
 test('reset: never where more is offered than refilled', async (t) => {
   const rig = await createRig(t)
   rig.outside.set('A', { requestRate: 1200 })

@@ -133,15 +133,17 @@ test('an operation: state, progress, words', async (t) => {
     state: 'running',
     progress: 1,
     detail: 'filling A',
+    endedAt: null,
   })
   assert.equal(server.seen[0]?.url, '/edge/admin/v1/operations/op%2F1')
-  body = { id: 'op_2', state: 'failed' }
+  body = { id: 'op_2', state: 'failed', ended_at: '2026-05-04T02:15:00Z' }
   assert.deepEqual(await admin.operation('op_2', signal), {
     id: 'op_2',
     kind: '',
     state: 'failed',
     progress: null,
     detail: '',
+    endedAt: Date.UTC(2026, 4, 4, 2, 15),
   })
   body = { id: 'op_2', state: 'odd' }
   const [code, message] = await failureOf(admin.operation('op_2', signal))
